@@ -28,6 +28,7 @@ _MOST = 2_000_000  # bytes of the film
 # Browsers without a screen draw no pointer.
 _POINTER = """() => {
   const dot = document.createElement("div");
+  dot.id = "pointer";
   dot.style.cssText = `position: fixed; left: -50px; z-index: 99; width: 18px; height: 18px; margin: -9px;
     border: 2px solid white; border-radius: 50%; background: rgb(240 144 24 / .75); pointer-events: none`;
   document.body.append(dot);
@@ -88,20 +89,26 @@ def _film(see: Visit, label: str) -> tuple[bytes, bytes]:
     see.panel.get_by_text("its true neighbours").wait_for()
     see.settled()
     film.take(2400)
-    see.page.mouse.move(*SIZE)  # out of the still picture
-    see.settled()
+    hidden = "document.getElementById('pointer').hidden = {}"
+    see.page.evaluate(hidden.format("true"))
     still = see.page.screenshot()
+    see.page.evaluate(hidden.format("false"))
+    see.page.keyboard.press("Escape")  # an image that is open pales the others
+    see.settled()
     places = see.places_of(label, frames=True)
     middle, reach = np.median(places, axis=0), 90.0
     turns = np.linspace(0, 2 * np.pi, 25)
     corners = [(float(middle[0] + reach * np.cos(turn)), float(middle[1] + reach * np.sin(turn))) for turn in turns]
+    tool = see.page.get_by_role("button", name="Lasso").bounding_box()
+    assert tool is not None
+    film.move(tool["x"] + tool["width"] / 2, tool["y"] + tool["height"] / 2)
+    see.page.mouse.click(*film.at)
     film.move(*corners[0])
-    see.page.keyboard.down("Shift")
     see.page.mouse.down()
     for corner in corners[1:]:
         film.move(*corner, steps=1)
     see.page.mouse.up()
-    see.page.keyboard.up("Shift")
+    film.move(SIZE[0] / 2, SIZE[1] - 40)  # no tip over what was chosen
     see.settled()
     film.take(2600)
     return still, film.encoded()
