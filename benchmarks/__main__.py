@@ -10,6 +10,7 @@ import sys
 # A table, and whether it takes the folder of the other images: "no", "may" or "must".
 TABLES = {
     "commands": "no",
+    "waiting": "no",
     "metrics": "no",
     "umap_quality": "no",
     "robustness": "no",

@@ -583,7 +583,7 @@ export const frameTexts = {
   panel: { image: "Image", selection: "Selection", filter: "Filter", findings: "Findings", label: "Label", moved: "Moved", numbers: "Numbers" },
   partnersMap: (partner: string, map: string) => `${partner} · ${map}`,
   collapse: "Close the panel",
-  draw: "Height of the panel: draw, or press for the next of three",
+  draw: "Height of the panel: drag, or press for the next of three",
   search: "Search",
   dismiss: "Close this message",
   running: (done: number, total: number, perSecond: number, left: number) =>
