@@ -203,13 +203,23 @@ describe("the explorer", () => {
       asked++;
       return model(key);
     };
-    for (let i = 0; i < 40; i++) await explorer.checkProgress();
-    expect(asked).toBeGreaterThan(5);
-    expect(asked).toBeLessThan(20);
+    let [seconds, soon] = [0, explorer.collection.pause / 1000];
+    expect(soon).toBeLessThan(3); // the colours of a first look do not wait
+    for (let i = 0; i < 40; i++) {
+      const before = asked;
+      const { pause } = explorer.collection;
+      await explorer.checkProgress();
+      if (asked > before) seconds += pause / 1000;
+    }
+    expect(seconds).toBeGreaterThan(240);
+    expect(asked).toBeLessThan(25);
+    expect(explorer.collection.pause).toBe(20_000);
     asked = 0;
     await explorer.show({ model: "two" });
     await explorer.checkProgress();
     expect(asked).toBe(2); // for the model itself, and for its clusters
+    soon = explorer.collection.pause / 1000;
+    expect(soon).toBeLessThan(3);
   });
 
   it("goes back to the image before", async () => {

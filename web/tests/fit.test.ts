@@ -73,6 +73,20 @@ describe("fitting a map", () => {
     },
   );
 
+  it("shows the pictures of a few images whole", () => {
+    for (const count of [1, 2, 3, 7, 25, 90]) {
+      for (const [width, height] of [[1280, 720], [390, 600], [1900, 300]] as const) {
+        const points = Float32Array.from({ length: 2 * count }, (_, i) => Math.sin(7 * i * i + count));
+        const view = new View(width, height, fit(points, width, height, []));
+        const side = thumbnailSide(32, roomOf(points, new PointGrid(points), () => true), view.scale, 1);
+        const out = Array.from({ length: count }, (_, i) => view.toScreen(points[2 * i]!, points[2 * i + 1]!)).filter(
+          ([x, y]) => x < side / 2 || x > width - side / 2 || y < side / 2 || y > height - side / 2);
+        expect([count, width, out]).toEqual([count, width, []]);
+        if (count > 1) expect(Math.max(taken(points, view)[0] / width, taken(points, view)[1] / height)).toBeGreaterThan(0.4);
+      }
+    }
+  });
+
   it("uses a corner that is empty", () => {
     const points = rectangle(1, 1).filter((_, i, all) => all[i - (i % 2)]! > -0.4 || all[i - (i % 2) + 1]! > -0.2);
     const camera = fit(points, 900, 850, [legend(850, 196, 250)]);

@@ -1,4 +1,6 @@
 import type { Camera } from "../lib/address";
+import { PointGrid } from "./grid";
+import { roomOf, SPACING } from "./size";
 import { boundsOf, cameraFor, View, type Insets } from "./view";
 
 /** What stands above a map and hides images: the legend, the tools. In pixels of the canvas. */
@@ -14,6 +16,8 @@ const WORTH_TURNING = 1.12;
 /** Share of the images that may lie behind what stands above the map. */
 const HIDDEN = 0.01;
 const SAMPLE = 2000;
+/** So many images, or fewer, may have larger pictures than the rim of a map has room for. */
+const FEW = 300;
 /** Pixels between an image and what stands above the map. */
 const APART = 16;
 
@@ -34,13 +38,16 @@ export function fit(
 ): Camera {
   const bounds = boundsOf(points, chosen);
   const sample = sampleOf(points, chosen);
+  // pictures of few images grow as far as they have room
+  const isFew = !chosen && points.length <= 2 * FEW;
+  const picture = isFew ? roomOf(points, new PointGrid(points), (position) => !Number.isNaN(points[2 * position]!)) / SPACING : 0;
   let best: Camera | null = null;
   for (const insets of waysAround(obstacles, width, height)) {
-    const camera = cameraFor(bounds, width, height, mostZoom, insets, turned);
+    const camera = cameraFor(bounds, width, height, mostZoom, insets, turned, picture);
     if (best && camera.zoom <= best.zoom * 1.001) continue;
     if (isFree(sample, new View(width, height, camera, turned), obstacles)) best = camera;
   }
-  return best ?? cameraFor(bounds, width, height, mostZoom, undefined, turned);
+  return best ?? cameraFor(bounds, width, height, mostZoom, undefined, turned, picture);
 }
 
 /** Nothing kept free, and each obstacle gone around by its column or by its row. */

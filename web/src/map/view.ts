@@ -1,4 +1,5 @@
 import type { Camera } from "../lib/address";
+import { MOST_SIDE } from "./size";
 
 /** A camera over a map, on a canvas of a given size: turns places of the map into pixels and back. */
 export class View {
@@ -64,19 +65,31 @@ export interface Insets {
   bottom: number;
 }
 
+/** Share of a canvas that places fill at most: thumbnails at the rim need some room, however little is free. */
+const ROOM = 0.89;
+/** Pixels of a picture's frame and beside it. */
+const FRAME = 8;
+
 const NO_INSETS: Insets = { left: 0, top: 0, right: 0, bottom: 0 };
 
-/** The camera under which these places fill a canvas; places are left, bottom, right, top. */
+/**
+ * The camera under which these places fill a canvas; places are left, bottom, right, top. `picture`: side of a picture in units
+ * of the map, where pictures grow with it; those at the rim are whole.
+ */
 export function cameraFor(
-  bounds: readonly number[], width: number, height: number, mostZoom = MOST_ZOOM, insets = NO_INSETS, turned = false,
+  bounds: readonly number[], width: number, height: number, mostZoom = MOST_ZOOM, insets = NO_INSETS, turned = false, picture = 0,
 ): Camera {
   const [left, bottom, right, top] = bounds as [number, number, number, number];
   const [wide, high] = turned ? [top - bottom, right - left] : [right - left, top - bottom];
-  const room = 0.89; // thumbnails at the rim need some, however little is free
-  const across = (width * room - insets.left - insets.right) / Math.max(wide, 1e-6);
-  const down = (height * room - insets.top - insets.bottom) / Math.max(high, 1e-6);
+  const unitOn = (length: number, inset: number, extent: number): number => {
+    const places = length * ROOM - inset;
+    const pictures = length - inset - 2 * FRAME;
+    const whole = Math.max(pictures / Math.max(extent + picture, 1e-6), (pictures - MOST_SIDE) / Math.max(extent, 1e-6));
+    return Math.min(places / Math.max(extent, 1e-6), whole);
+  };
+  const scale = Math.min(unitOn(width, insets.left + insets.right, wide), unitOn(height, insets.top + insets.bottom, high));
   const unit = unitPixels(width, height);
-  const zoom = Math.min(mostZoom, Math.max(LEAST_ZOOM, Math.min(across, down) / unit));
+  const zoom = Math.min(mostZoom, Math.max(LEAST_ZOOM, scale / unit));
   const pixel = 1 / (zoom * unit);
   const [x, y] = turnBack(((insets.left - insets.right) / 2) * pixel, ((insets.bottom - insets.top) / 2) * pixel, turned);
   return { x: (left + right) / 2 - x, y: (bottom + top) / 2 - y, zoom };

@@ -3,8 +3,13 @@ import type { CollectionInfo, ModelInfo, ModelView, Running } from "../lib/types
 import { waitTexts } from "../texts";
 import type { Tasks } from "./tasks.svelte";
 
+/** Milliseconds between two polls: of a running embedding or a server that has just started, and of an idle one. */
+const OFTEN = 2000;
+const SELDOM = 20_000;
+/** By how much a poll in vain puts the next one off. */
+const LONGER = 1.4;
 /** Polls of an idle server in a row without a new column: clusters are not coming any more. */
-const MOST_IN_VAIN = 15;
+const MOST_IN_VAIN = 20;
 /** Once these are there, so is everything. */
 const LATE_COLUMNS = ["cluster", "order"];
 
@@ -15,7 +20,9 @@ export class CollectionState {
   running = $state.raw<Running | null>(null);
   readonly #source: Source;
   readonly #tasks: Tasks;
-  #inVain = 0;
+  #inVain = $state(0);
+  /** Milliseconds until the next poll. */
+  readonly pause = $derived(this.running ? OFTEN : Math.min(SELDOM, OFTEN * LONGER ** this.#inVain));
 
   constructor(source: Source, tasks: Tasks) {
     this.#source = source;
@@ -65,10 +72,13 @@ export class CollectionState {
    */
   async hasNewColumns(view: ModelView): Promise<boolean> {
     if (this.running || this.#tasks.busy !== null) this.expectColumns(); // afterwards there may be more
-    const isDone = this.#inVain >= MOST_IN_VAIN || LATE_COLUMNS.every((late) => view.columns.some(({ name }) => name === late));
-    if (this.running || isDone) return false;
+    if (this.running) return false;
+    if (LATE_COLUMNS.every((late) => view.columns.some(({ name }) => name === late))) this.#inVain = MOST_IN_VAIN;
+    if (this.#inVain >= MOST_IN_VAIN) return false;
     this.#inVain++;
     const now = await this.#source.model(view.key).catch(() => view);
-    return now.count === view.count && now.columns.some(({ name }) => view.columns.every((known) => known.name !== name));
+    const hasMore = now.count === view.count && now.columns.some(({ name }) => view.columns.every((known) => known.name !== name));
+    if (hasMore) this.expectColumns();
+    return hasMore;
   }
 }
