@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dinoscope.base.parallel import one_thread_each
 from dinoscope.collection import Collection
 from dinoscope.models.encoder import Encoder
 from dinoscope.models.preprocess import Preprocessing, prepare, preprocessing_of
@@ -61,7 +62,7 @@ def make_photos(folder: Path, count: int, seed: int = 0) -> list[Path]:
 def _rate(work: Callable[[Path], object], files: list[Path], threads: int, repeats: int) -> float:
     """Return images a second: the median of some runs over all files."""
     seconds = []
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool, one_thread_each():  # as it is while a collection is embedded
         for _ in range(repeats):
             began = time.perf_counter()
             for _ in pool.map(work, files):
