@@ -123,18 +123,20 @@ class Jobs:
             if job.answer.done() or not job.answer.set_running_or_notify_cancel():
                 return
         _thread.check = partial(self._check, key, job)
+        value: Value | None = None
+        failed: BaseException | None = None
         try:
             value = work()
         except BaseException as error:
-            with suppress(InvalidStateError):  # the clients already know that the server ends
-                job.answer.set_exception(error)
-        else:
-            with suppress(InvalidStateError):
-                job.answer.set_result(value)
-        finally:
-            del _thread.check
-            with self._lock:
-                self._forget(key, job)
+            failed = error
+        del _thread.check
+        with self._lock:
+            self._forget(key, job)  # before the answer: who has it finds the work done
+        with suppress(InvalidStateError):  # the clients already know that the server ends
+            if failed is not None:
+                job.answer.set_exception(failed)
+            else:
+                job.answer.set_result(cast("Value", value))
 
     def _check(self, key: Hashable, job: _Job[object], progress: tuple[int, int] | None) -> None:
         with self._lock:

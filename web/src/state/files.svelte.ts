@@ -91,7 +91,7 @@ export class FilesState {
 
   #of(name: string): string {
     const { view } = this.#scene;
-    return JSON.stringify([view?.key, view?.state, name]);
+    return JSON.stringify([view?.key, name]); // clusters that are found meanwhile change nothing about files
   }
 }
 
