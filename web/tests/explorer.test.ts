@@ -218,8 +218,10 @@ describe("the explorer", () => {
     await explorer.show({ model: "two" });
     await explorer.checkProgress();
     expect(asked).toBe(2); // for the model itself, and for its clusters
-    soon = explorer.collection.pause / 1000;
+    soon = explorer.pause / 1000;
     expect(soon).toBeLessThan(3);
+    explorer.showPanel("numbers");
+    expect(explorer.pause).toBe(20_000); // what is asked in a panel is left alone
   });
 
   it("goes back to the image before", async () => {

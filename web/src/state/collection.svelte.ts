@@ -5,7 +5,7 @@ import type { Tasks } from "./tasks.svelte";
 
 /** Milliseconds between two polls: of a running embedding or a server that has just started, and of an idle one. */
 const OFTEN = 2000;
-const SELDOM = 20_000;
+export const SELDOM = 20_000;
 /** By how much a poll in vain puts the next one off. */
 const LONGER = 1.4;
 /** Polls of an idle server in a row without a new column: clusters are not coming any more. */

@@ -8,7 +8,7 @@ import type { Effect } from "../map/gestures";
 import { combined } from "../panels/tally";
 import { fewTexts, pickTexts, waitTexts } from "../texts";
 import { AnswerState } from "./answer.svelte";
-import { CollectionState } from "./collection.svelte";
+import { CollectionState, SELDOM } from "./collection.svelte";
 import { FilesState } from "./files.svelte";
 import { FilterState } from "./filters.svelte";
 import { FindingsState } from "./findings.svelte";
@@ -165,6 +165,11 @@ export class Explorer {
   async refresh(): Promise<void> {
     await this.collection.load();
     await this.show({}, true);
+  }
+
+  /** Milliseconds until the next such check: while a panel is open it is seldom, as new columns end what is asked there. */
+  get pause(): number {
+    return this.panel === null || this.collection.running ? this.collection.pause : SELDOM;
   }
 
   async checkProgress(): Promise<void> {
