@@ -16,6 +16,8 @@ from tests.watched import WIDE, Visit, needed, opened_browser
 
 # read when huggingface_hub is imported: models that a developer has fetched are not there
 os.environ["HF_HUB_CACHE"] = os.path.join(os.devnull, "no-cache")
+# read when grpc is imported: its threads outlive the test that used them, and would write into the output of another
+os.environ["GRPC_VERBOSITY"] = "NONE"
 
 
 # replaced before the tests import it: to unpack a data set takes as long as a whole test
