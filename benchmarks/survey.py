@@ -83,7 +83,7 @@ def memory(folder: Path, vectors: Path, sample: int) -> None:
 
 
 def quality_of_many(vectors: Path) -> None:
-    """Print how good maps of samples are for 10,000 others, and what the disk holds of a survey.
+    """Print how good maps of samples are for 10,000 others.
 
     Quality is that among the 10,000 alone, whose neighbours are farther off than those among all.
     """

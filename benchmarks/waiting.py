@@ -1,8 +1,9 @@
 """What people wait for, beside what they should: ``python -m benchmarks.waiting``.
 
-Wall seconds, medians of new processes. ``--photographs DIR`` adds a folder of photographs to a collection, beside the
-time that it takes to decode them and nothing else. ``--int8 DIR`` prints another table, and only that: a ViT-S/14 of
-random weights in 8 bits by OpenVINO's own recipe (``pip install nncf``), calibrated and judged on photographs.
+Wall seconds: of a new process the median of several, of duplicates and findings one run. ``--photographs DIR`` adds a
+folder of photographs to a collection, beside the time that it takes to decode them and nothing else. ``--int8 DIR``
+prints another table, and only that: a ViT-S/14 of random weights in 8 bits by OpenVINO's own recipe (``pip install
+nncf``), calibrated and judged on photographs.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from dinoscope.base.vectors import l2_normalize
 from dinoscope.collection import Collection
 from dinoscope.errors import DinoscopeError
 from dinoscope.models.encoder import Encoder
+from dinoscope.stages.cleaning.findings import duplicates
 
 __all__ = ["main"]
 
@@ -53,8 +55,6 @@ def cold_map(vectors: NDArray[np.float32], folder: Path, repeats: int) -> None:
 def cleaning(folder: Path) -> None:
     """Print how long near-duplicates, and all findings, take."""
     for name, must in (("fashion-mnist-test", 1.5), ("fashion-mnist", 15)):
-        from dinoscope.stages.cleaning.findings import duplicates
-
         try:
             opened = Collection.from_images(name, folder / name, model="mini-fashion")
         except DinoscopeError as error:

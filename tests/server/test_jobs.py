@@ -143,3 +143,21 @@ def test_the_end_waits_for_nobody(jobs):
 
 def test_work_outside_of_jobs_is_always_wanted():
     while_wanted()
+
+
+def test_work_is_over_before_its_answer_is_there(jobs):
+    begin, ended, seen = threading.Event(), threading.Event(), []
+
+    def look(_):
+        seen.append((jobs.busy, jobs.progress("key")))
+        ended.set()
+
+    def work():
+        begin.wait(PATIENCE)
+        while_wanted(1, 1)
+
+    jobs.start("key", work).add_done_callback(look)
+    assert jobs.busy
+    begin.set()
+    assert ended.wait(PATIENCE)
+    assert seen == [(False, None)]

@@ -123,20 +123,15 @@ class Jobs:
             if job.answer.done() or not job.answer.set_running_or_notify_cancel():
                 return
         _thread.check = partial(self._check, key, job)
-        value: Value | None = None
-        failed: BaseException | None = None
         try:
-            value = work()
+            answer = partial(job.answer.set_result, work())
         except BaseException as error:
-            failed = error
+            answer = partial(job.answer.set_exception, error)
         del _thread.check
         with self._lock:
             self._forget(key, job)  # before the answer: who has it finds the work done
         with suppress(InvalidStateError):  # the clients already know that the server ends
-            if failed is not None:
-                job.answer.set_exception(failed)
-            else:
-                job.answer.set_result(cast("Value", value))
+            answer()
 
     def _check(self, key: Hashable, job: _Job[object], progress: tuple[int, int] | None) -> None:
         with self._lock:
