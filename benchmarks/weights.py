@@ -120,11 +120,10 @@ class OnnxModel:
         self.flexible = not isinstance(fixed, int)
         recipe = json.loads(self.session.get_modelmeta().custom_metadata_map.get("recipe", "{}"))
         self.side: int = fixed if isinstance(fixed, int) else recipe.get("size", 32)
-        self.thumbnail: int = (self.flexible and recipe.get("thumbnail")) or self.side
 
     def embed(self, images: Pixels, side: int | None = None, batch: int = 64) -> Vectors:
         """Embed images in batches, at the side that the model was trained at unless told otherwise."""
-        side = side or (self.thumbnail if images.shape[1] <= 32 else self.side)
+        side = side or self.side
         parts = []
         for start in range(0, len(images), batch):
             pixels = resized(images[start : start + batch], side)

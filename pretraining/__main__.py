@@ -111,6 +111,7 @@ def _train_options(fit: argparse.ArgumentParser) -> None:
     )
     settings.add_argument("--global-scale", type=float, nargs=2, metavar=("LOW", "HIGH"))
     settings.add_argument("--local-scale", type=float, nargs=2, metavar=("LOW", "HIGH"))
+    settings.add_argument("--small-scale", type=float, nargs=2, metavar=("LOW", "HIGH"))
 
 
 def _arithmetic(text: str) -> Arithmetic:
@@ -134,10 +135,10 @@ def _train(args: argparse.Namespace) -> None:
             raise ValueError(
                 f"{args.out} was begun with another {', '.join(other)}: choose another --out, or leave that out"
             )
-        sets = [load(name, args.data, limit=args.limit) for name in run.recipe.shares]
+        sets = [load(name, args.data, limit=args.limit, largest=run.recipe.largest) for name in run.recipe.shares]
     else:
         recipe = replace(RECIPES[args.recipe], **changes)
-        sets = [load(name, args.data, limit=args.limit) for name in recipe.shares]
+        sets = [load(name, args.data, limit=args.limit, largest=recipe.largest) for name in recipe.shares]
         run = continued(args.start, recipe, sets, args.device) if args.start else Run(recipe, args.device)
     if args.cool_down:
         run.cool_down()
@@ -159,7 +160,7 @@ def _changes(args: argparse.Namespace) -> dict[str, Any]:
     """Return the settings given on the command line."""
     given = {f.name: getattr(args, f.name, None) for f in fields(Recipe)}
     changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    for name in ("global_scale", "local_scale"):
+    for name in ("global_scale", "local_scale", "small_scale"):
         if name in changes:
             changes[name] = tuple(changes[name])
     if "shares" in changes:
@@ -199,7 +200,7 @@ def _export(args: argparse.Namespace) -> None:
         raise ValueError("--steady changes how the projection is fitted: give its --projection-dim too")
     if args.projection_dim is not None:
         # A part of the images will do; the first ones of the files are never among the held-out ones.
-        sets = [load(each, args.data, limit=12_000) for each in run.recipe.shares]
+        sets = [load(each, args.data, limit=12_000, largest=run.recipe.largest) for each in run.recipe.shares]
         projections = fit_projections(run, sets, args.projection_dim, args.whiten, steady=args.steady)
     export(run, args.onnx, name=name, precision=args.precision, projections=projections, size=args.size)
     print(f"{args.onnx}: {args.onnx.stat().st_size / 1e6:.2f} MB")

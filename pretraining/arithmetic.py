@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Arithmetic", "Convolution", "choose", "keep_memory", "machine"]
+__all__ = ["Arithmetic", "Convolution", "choose", "keep_memory", "machine", "random_state"]
 
 _SMALL = 8  # the largest side of a map that Winograd's algorithm is used on
 
@@ -220,12 +220,14 @@ def choose(
         took[way] = best
 
     threads = torch.get_num_threads() if device.type == "cpu" else 0
-    with _random_state(device):
+    with random_state(device):
         for bfloat16 in (False, True):
             for channels_last in (True, False):
                 trial(Arithmetic(bfloat16, channels_last, threads=threads))
-        trial(replace(min(took, key=took.__getitem__), columns=True))
+                if bfloat16 and took[Arithmetic(True, threads=threads)] > 2 * min(took.values()):
+                    break  # imitated: no layout helps
         trial(Arithmetic(winograd=True, threads=threads))
+        trial(replace(min(took, key=took.__getitem__), columns=True))
         if threads > 1:
             trial(replace(min(took, key=took.__getitem__), threads=1))
             torch.set_num_threads(threads)
@@ -236,7 +238,7 @@ def choose(
 
 
 @contextmanager
-def _random_state(device: torch.device) -> Iterator[None]:
+def random_state(device: torch.device) -> Iterator[None]:
     """Leave the random numbers as they were."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         yield

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -37,7 +38,9 @@ class ImageSet:
     held_out_labels: Tensor
 
 
-def load(name: str, folder: Path, *, held_out: int | None = None, limit: int | None = None) -> ImageSet:
+def load(
+    name: str, folder: Path, *, held_out: int | None = None, limit: int | None = None, largest: int = 0
+) -> ImageSet:
     """Load one training set and split off the images that training must not see.
 
     The last images in file order are kept out; ``pretraining.sets`` says how many.
@@ -47,6 +50,7 @@ def load(name: str, folder: Path, *, held_out: int | None = None, limit: int | N
         folder: Where the Parquet files lie; Fashion-MNIST may lie there too, or where Debian's package puts it.
         held_out: How many images to keep out, instead of the set's own number.
         limit: Read no more than this many images (tests and trials).
+        largest: Reduce larger images to this side, as they are where whole images are looked at; 0 for none.
 
     Raises:
         ValueError: If there is no such set.
@@ -54,8 +58,16 @@ def load(name: str, folder: Path, *, held_out: int | None = None, limit: int | N
     """
     row = get_set(name)
     pixels, labels = _fashion_mnist(folder, limit) if name == "fashion-mnist" else _parquet(row.prefix, folder, limit)
+    if 0 < largest < pixels.shape[-1]:
+        pixels = _reduced(pixels, largest)
     cut = len(pixels) - (row.held_out(len(pixels)) if held_out is None else held_out)
     return ImageSet(name, pixels[:cut], pixels[cut:], labels[:cut], labels[cut:])
+
+
+def _reduced(pixels: Tensor, side: int) -> Tensor:
+    return torch.cat(
+        [F.interpolate(part, (side, side), mode="bilinear", antialias=True) for part in pixels.split(10_000)]
+    )
 
 
 def _fashion_mnist(folder: Path, limit: int | None) -> tuple[Tensor, Tensor]:

@@ -136,13 +136,13 @@ def fit_projections(
     """
     backbone = run.teacher["backbone"].eval()
     picks = [each.images[: max(1, round(_COUNT * run.recipe.shares[each.name]))].to(run.device) for each in sets]
-    vectors = _features(backbone, picks, lambda part: _whole(part, run.recipe.side(part)))
+    vectors = _features(backbone, picks, lambda part: _whole(part, run.recipe.size))
     changes = None
     if steady:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.recipe.seed)
             one, other = (
-                _features(backbone, picks, lambda part: random_views(part, run.recipe.views(part)[0])) for _ in range(2)
+                _features(backbone, picks, lambda part: random_views(part, run.recipe.global_view)) for _ in range(2)
             )
         changes = one - other
     return Projections(

@@ -6,15 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
-
 from pretraining.augment import Views
 from pretraining.losses import LOSSES
 
 __all__ = ["RECIPES", "REMARKS", "WEAKNESSES", "Recipe"]
-
-# The largest side of an image that is a thumbnail.
-_THUMBNAIL = 32
 
 
 @dataclass(frozen=True)
@@ -23,9 +18,9 @@ class Recipe:
 
     Attributes:
         shares: Set name -> its share of every batch.
-        size: Side of the global views; ``local_size`` that of the others.
-        thumbnail: Side of the global views of images no larger than 32 pixels, 0 for ``size``.
-        local_thumbnail: Side of their local views, 0 for half of ``thumbnail``.
+        largest: Larger images are reduced to this side first, 0 for none.
+        size: Side of the global views, and of whole images; ``local_size`` that of the local views.
+        small_views: How many more local views there are, of a side and a scale of their own.
         hue: Largest turn of the colours either way, in degrees.
         composed: Share of the global views whose surroundings are another image's.
         steps: Length of the run in steps, or 0 when ``minutes`` sets it.
@@ -38,11 +33,13 @@ class Recipe:
     shares: dict[str, float] = field(default_factory=lambda: {"fashion-mnist": 1.0})
     size: int = 28
     local_size: int = 16
-    thumbnail: int = 0
-    local_thumbnail: int = 0
+    largest: int = 0
     local_views: int = 2
+    small_views: int = 0
+    small_size: int = 16
     global_scale: tuple[float, float] = (0.4, 1.0)
     local_scale: tuple[float, float] = (0.25, 0.6)
+    small_scale: tuple[float, float] = (0.08, 0.4)
     rotation: float = 0.0
     jitter: float = 0.4
     greyscale: float = 0.2
@@ -70,10 +67,10 @@ class Recipe:
             raise ValueError(f"set exactly one of steps and minutes, got steps={self.steps}, minutes={self.minutes}")
         if self.loss not in LOSSES:
             raise ValueError(f"unknown loss {self.loss!r}: expected one of {', '.join(LOSSES)}")
-        if not LOSSES[self.loss](self.expansion).global_views and self.local_views < 2:
+        if not LOSSES[self.loss](self.expansion).global_views and self.local_views + self.small_views < 2:
             raise ValueError(
                 f"{self.loss} compares local views with each other: expected local_views of 2 or more, got "
-                f"{self.local_views}"
+                f"{self.local_views + self.small_views}"
             )
 
     @classmethod
@@ -82,19 +79,23 @@ class Recipe:
         given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
         return cls(**given)
 
-    def side(self, images: Tensor) -> int:
-        """Return at which side a set is seen as a whole."""
-        return self.thumbnail if self._is_thumbnail(images) else self.size
+    @property
+    def global_view(self) -> Views:
+        """How a global view is drawn."""
+        return Views(self.size, self.global_scale, erase=self.erase, **self._colour)
 
-    def _is_thumbnail(self, images: Tensor) -> bool:
-        return self.thumbnail > 0 and images.shape[-1] <= _THUMBNAIL
+    @property
+    def locals(self) -> list[Views]:
+        """How each local view is drawn, the small ones last."""
+        large, small = (
+            Views(side, scale, **self._colour)
+            for side, scale in ((self.local_size, self.local_scale), (self.small_size, self.small_scale))
+        )
+        return [large] * self.local_views + [small] * self.small_views
 
-    def views(self, images: Tensor) -> tuple[Views, Views]:
-        """Return how the global and the local views of a set are drawn."""
-        side = self.side(images)
-        local = (self.local_thumbnail or side // 2) if self._is_thumbnail(images) else self.local_size
-        colour = {"rotation": self.rotation, "jitter": self.jitter, "greyscale": self.greyscale, "hue": self.hue}
-        return (Views(side, self.global_scale, erase=self.erase, **colour), Views(local, self.local_scale, **colour))
+    @property
+    def _colour(self) -> dict[str, float]:
+        return {"rotation": self.rotation, "jitter": self.jitter, "greyscale": self.greyscale, "hue": self.hue}
 
 
 # One row a model.
@@ -103,17 +104,17 @@ RECIPES = {
     "mini": Recipe(  # begins with weights of an earlier run (--start), see REMARKS
         backbone="resnet-32-light",
         loss="emp-ssl",
-        minutes=90,
+        minutes=92,
+        largest=32,
         size=32,
-        local_size=32,
-        thumbnail=32,
-        local_thumbnail=24,
-        local_views=10,
+        local_size=24,
+        local_views=5,
+        small_views=5,
         batch=96,
         shares={"tiny-imagenet": 0.5, "cifar10": 0.4, "fashion-mnist": 0.1},
-        local_scale=(0.1, 0.8),
-        jitter=0.35,
-        hue=10,
+        local_scale=(0.3, 1.0),
+        jitter=0.4,
+        hue=18,
         composed=0.3,
         learning_rate=7e-4,
         warmup=0.03,
@@ -129,7 +130,7 @@ _LAYOUT = (
 _SPREAD = (
     "Its vectors are 256 numbers out of 768: mean and standard deviation of the map before the last stage, and of the "
     "last map. A projection makes them: directions in which two views of one image differ much are shortened. A PCA, "
-    f"whitened by a quarter, follows. {_FITTED} Patches have a PCA of their own, half whitened."
+    f"half whitened, follows. {_FITTED} Patches have a PCA of their own."
 )
 
 # What the model card adds to the recipe.
@@ -140,10 +141,10 @@ REMARKS = {
         "one cosine."
     ),
     "mini": (
-        f"{_SPREAD} The run began with weights of an earlier one (SimDINO, 60 minutes on two cores, "
-        "576,000 images at 32 pixels, from random values), without their first residual block. It had one core. At "
-        "step 1,882 two settings changed: the crops, from 12% to 50% of an image to 10% to 80%, and the share of "
-        "composed images, from 0.1 of the crops to 0.3 of the images. The readings show Tiny-ImageNet at 64 pixels."
+        f"{_SPREAD} The run began with the weights of two earlier ones: SimDINO, 60 minutes on two cores, 576,000 "
+        "images, from random values; and EMP-SSL, 90 minutes on one core, 377,568 images in ten crops of 24 or 32 "
+        "pixels. It had two cores, and shared them with other work for a third of the time. It was planned for 92 minutes and "
+        "cooled down from minute 60."
     ),
 }
 
@@ -157,7 +158,7 @@ WEAKNESSES = {
         "are, in part, brightness and contrast."
     ),
     "mini": (
-        "It is small, trained for two or three hours, and sees thumbnails: it tells coarse kinds of things apart "
+        "It is small, trained for three or four hours, and sees thumbnails: it tells coarse kinds of things apart "
         "(animal or vehicle, indoors or outdoors, dominant shapes and colours), not breeds, faces, brands or text. It "
         "is far below DINOv2 and DINOv3, which are one option away. Its images are those that people uploaded to the "
         "web about twenty years ago, with all the biases of ImageNet and of Tiny Images. Mirrored images count as the "

@@ -76,7 +76,7 @@ def continued(path: Path, recipe: Recipe, sets: list[ImageSet], device: str = "c
     if not isinstance(backbone, ResNet) or not _copy(found, backbone):
         raise ValueError(f"{path} does not fit a {recipe.backbone}: choose the --backbone that it was made with")
     picks = [each.images[:: max(1, len(each.images) // 128)][:128].to(run.device) for each in sets]
-    _measure(backbone, [random_views(pick, recipe.views(pick)[0]) for pick in picks])
+    _measure(backbone, [random_views(pick, recipe.global_view) for pick in picks])
     run.student["backbone"].load_state_dict(backbone.state_dict())
     return run
 

@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from typing import Any
 import torch
 import torch.nn as nn
 from torch import Tensor
+from torch.optim.swa_utils import update_bn
 
-from pretraining.arithmetic import Arithmetic, choose, machine
+from pretraining.arithmetic import Arithmetic, choose, machine, random_state
 from pretraining.augment import composed, random_views
 from pretraining.images import ImageSet
 from pretraining.losses import LOSSES
@@ -24,6 +25,9 @@ from pretraining.networks import Head, build_backbone
 from pretraining.recipes import Recipe
 
 __all__ = ["Run", "train"]
+
+# Crops that the statistics of the teacher's batch normalisation are measured on.
+_STATISTICS = 4000
 
 
 class Run:
@@ -161,6 +165,8 @@ def train(
     done = run.progress >= run.end
     if done:
         _read(run, sets, float("nan"), report)
+    else:
+        _measure_statistics(run, sets)
     run.save(checkpoint)
     return done
 
@@ -231,9 +237,9 @@ def _views(run: Run, picks: list[Tensor]) -> list[list[Tensor]]:
         grounds = (photographs if pick.shape[1] == 1 else pick for pick in picks)
         return [composed(*each) for each in zip(picks, chosen, grounds, strict=True)]
 
-    large = [[random_views(each, recipe.views(each)[0]) for each in shown(anew=True)] for _ in range(n_global)]
-    small = (picks if n_global else shown(anew=False) for _ in range(recipe.local_views))
-    return large + [[random_views(each, recipe.views(each)[1]) for each in of] for of in small]
+    large = [[random_views(each, recipe.global_view) for each in shown(anew=True)] for _ in range(n_global)]
+    small = ((kind, picks if n_global else shown(anew=False)) for kind in recipe.locals)
+    return large + [[random_views(each, kind) for each in of] for kind, of in small]
 
 
 def _chosen(images: Tensor, share: float) -> Tensor:
@@ -259,19 +265,41 @@ def _project(net: nn.ModuleDict, views: list[list[Tensor]]) -> Tensor:
 def _update_teacher(run: Run, keep: float) -> None:
     targets, sources = list(run.teacher.parameters()), list(run.student.parameters())
     torch._foreach_lerp_(targets, sources, 1 - keep)
-    for target, source in zip(run.teacher.buffers(), run.student.buffers(), strict=True):
-        target.copy_(source)  # statistics of the batch normalisation
+
+
+def _measure_statistics(run: Run, sets: list[ImageSet]) -> None:
+    """Give the teacher's batch normalisation its own statistics, as it sees crops of training images.
+
+    The student's do not fit: what a layer gives for the mean of many weights varies less than the mean of what it gives
+    for each. The run's random numbers stay as they were, so a reading changes nothing of what follows.
+    """
+    assert run.arithmetic is not None
+    recipe = run.recipe
+    kind = recipe.global_view if run.loss.global_views else recipe.locals[0]
+
+    def crops() -> Iterator[Tensor]:
+        for _ in range(_STATISTICS // recipe.batch + 1):
+            picks = [
+                each.images[torch.randint(len(each.images), (max(1, round(recipe.batch * recipe.shares[each.name])),))]
+                for each in sets
+            ]
+            yield torch.cat([random_views(pick.to(run.device), kind) for pick in picks])
+
+    with random_state(run.device), run.arithmetic.autocast(run.device):
+        torch.manual_seed(recipe.seed)
+        update_bn(crops(), run.teacher["backbone"])
 
 
 def _read(run: Run, sets: list[ImageSet], agreement: float, report: Callable[[str], None]) -> None:
     """Append one reading to the run's history and report it."""
     reading: dict[str, Any] = {"step": run.step, "minutes": round(run.seconds / 60, 2), "seen": run.seen}
     reading["agreement"] = round(agreement, 4)
+    _measure_statistics(run, sets)
     backbone = run.teacher["backbone"]
     for each in sets:
         references, queries = each.images[:10000].to(run.device), each.held_out[:2000].to(run.device)
         vectors, asked = (
-            features(backbone, part, run.recipe.side(part), arithmetic=run.arithmetic) for part in (references, queries)
+            features(backbone, part, run.recipe.size, arithmetic=run.arithmetic) for part in (references, queries)
         )
         accuracy = knn_accuracy(vectors, each.labels[:10000], asked, each.held_out_labels[:2000])
         reading[each.name] = {"knn": round(accuracy, 4), "rank": round(effective_rank(vectors[:2000]), 1)}

@@ -161,7 +161,7 @@ def test_a_run_goes_on_from_an_exported_file(colour, tmp_path):
         net = getattr(anew, kind)["backbone"]
         torch.testing.assert_close(net.eval()(batch)[0], expected, rtol=0, atol=1e-3)
     # and as a batch in training, whose own statistics take the place of those measured
-    views = augment.random_views(colour.images[:128], RECIPE.views(colour.images)[0])
+    views = augment.random_views(colour.images[:128], RECIPE.global_view)
     with torch.no_grad():
         wanted = run.teacher["backbone"].eval()(views)[0]
         got = anew.student["backbone"].train()(views)[0]

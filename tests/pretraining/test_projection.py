@@ -75,7 +75,7 @@ def test_views_differ_less_after_a_steady_projection(trained, colour):
     net, images = run.teacher["backbone"].eval(), colour.held_out[:40]
     torch.manual_seed(7)
     with torch.no_grad():
-        views = [net.features(projection.random_views(images, run.recipe.views(images)[0])).numpy() for _ in range(2)]
+        views = [net.features(projection.random_views(images, run.recipe.global_view)).numpy() for _ in range(2)]
 
     def found(layer):
         one, other = ((each - layer.offset) @ layer.matrix for each in views)

@@ -37,6 +37,17 @@ def test_grey_images_are_read_from_idx_files(data):
     assert len(images.load("fashion-mnist", data, limit=30).images) == 29
 
 
+def test_large_images_are_reduced_as_they_are_looked_at(data, colour):
+    small = images.load("cifar10", data, largest=16)
+    assert torch.equal(small.labels, colour.labels)
+    half = torch.nn.functional.interpolate(
+        colour.images.float(), (16, 16), mode="bilinear", antialias=True, align_corners=False
+    )
+    assert small.images.dtype == torch.uint8
+    assert (small.images - half).abs().max() <= 1
+    assert torch.equal(images.load("cifar10", data, largest=64).images, colour.images)
+
+
 def test_the_sets_of_the_bundled_weights_hold_out_what_the_benchmarks_ask():
     assert {name: row.held_out() for name, row in sets.SETS.items()} == {
         "cifar10": 10_000,
@@ -152,20 +163,31 @@ def test_the_fastest_way_is_chosen_and_said():
     times: dict[str, float] = {"float32,channels-last": 4, "float32,channels-first": 2, "bfloat16,channels-last": 3}
     times |= {
         "bfloat16,channels-first": 9,
-        "float32,channels-first,columns": 1.5,
         "float32,channels-last,winograd": 1.8,
+        "float32,channels-last,columns,winograd": 1.5,
     }
     step, clock, asked = scripted({f"{way},threads=1": seconds for way, seconds in times.items()})
     lines: list[str] = []
     state = torch.get_rng_state()
     best = arithmetic.choose(torch.device("cpu"), step, lines.append, clock)
-    assert best == arithmetic.Arithmetic(False, False, True, threads=1)
+    assert best == arithmetic.Arithmetic(columns=True, winograd=True, threads=1)
     assert torch.equal(torch.get_rng_state(), state)
     assert len(lines) == 1
     assert lines[0].startswith(f"arithmetic: {best} (tried: ")
     assert "bfloat16,channels-first,threads=1 9000 ms" in lines[0]
     # what takes more than twice the best time is not asked again
     assert [asked.count(f"{way},threads=1") for way in times] == [3, 3, 3, 1, 3, 3]
+
+
+def test_bfloat16_that_the_processor_imitates_is_tried_once():
+    times = {"float32,channels-last": 4, "float32,channels-first": 5, "bfloat16,channels-last": 60}
+    times |= {"float32,channels-last,winograd": 6, "float32,channels-last,columns": 6}
+    step, clock, asked = scripted({f"{way},threads=1": seconds for way, seconds in times.items()})
+    assert (
+        str(arithmetic.choose(torch.device("cpu"), step, lambda line: None, clock)) == "float32,channels-last,threads=1"
+    )
+    assert [asked.count(f"{way},threads=1") for way in times] == [3, 3, 1, 3, 3]
+    assert not any("bfloat16,channels-first" in way for way in asked)
 
 
 def test_fewer_threads_are_tried_with_the_best_of_the_rest():

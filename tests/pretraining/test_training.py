@@ -1,6 +1,7 @@
 """Pretraining learns, does not collapse, and resumes exactly."""
 
 import copy
+import itertools
 import json
 from dataclasses import replace
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.pretraining.common import QUIET, RECIPE, arithmetic, augment, fit, images, monitor, projection, torch, train
+from tests.pretraining.common import QUIET, RECIPE, arithmetic, augment, fit, monitor, torch, train
 
 # Training
 
@@ -105,25 +106,48 @@ def test_a_run_that_ends_early_is_cooled_down(colour, tmp_path):
     assert run.decay == 0
 
 
-def test_thumbnails_are_seen_at_a_side_of_their_own(colour, tmp_path):
-    recipe = replace(RECIPE, size=32, local_size=16, thumbnail=16, shares={"cifar10": 0.5, "tiny-imagenet": 0.5})
-    large = torch.nn.functional.interpolate(colour.images.float(), scale_factor=2).to(torch.uint8)
-    photographs = images.ImageSet("tiny-imagenet", large, large[:20], colour.labels, colour.labels[:20])
-    assert [view.size for view in recipe.views(photographs.images)] == [32, 16]
-    assert [view.size for view in recipe.views(colour.images)] == [16, 8]
-    assert [view.size for view in replace(recipe, thumbnail=0).views(colour.images)] == [32, 16]
-    run = fit(replace(recipe, steps=2), [colour, photographs], tmp_path / "run.pt")
-    assert run.history[-1].keys() >= {"cifar10", "tiny-imagenet"}
-    # and the projection is fitted on them so
-    backbone = run.teacher["backbone"].eval()
-    features = projection._features(
-        backbone, [colour.images[:10], photographs.images[:10]], lambda part: projection._whole(part, recipe.side(part))
+def test_local_views_of_two_kinds():
+    recipe = replace(
+        RECIPE,
+        loss="emp-ssl",
+        local_size=16,
+        local_views=2,
+        local_scale=(0.3, 1.0),
+        small_views=3,
+        small_size=8,
+        small_scale=(0.1, 0.3),
+        hue=18.0,
     )
-    half = torch.nn.functional.interpolate(colour.images[:10].float() / 255, (16, 16), mode="bilinear", antialias=True)
-    with torch.no_grad():
-        expected = backbone.features(half)
-    np.testing.assert_allclose(features[:10], expected.numpy(), rtol=0, atol=1e-4)
-    assert len(features) == 20
+    assert [(view.size, view.scale, view.hue) for view in recipe.locals] == [
+        (16, (0.3, 1.0), 18.0),
+        (16, (0.3, 1.0), 18.0),
+        *[(8, (0.1, 0.3), 18.0)] * 3,
+    ]
+    photographs = torch.randint(256, (4, 3, 20, 20), dtype=torch.uint8)
+    views = train._views(train.Run(recipe), [photographs])
+    assert [each.shape for view in views for each in view] == [(4, 3, 16, 16)] * 2 + [(4, 3, 8, 8)] * 3
+
+
+def test_a_reading_measures_the_teachers_own_statistics(colour, tmp_path):
+    run = fit(replace(RECIPE, steps=6), [colour], tmp_path / "run.pt")
+    backbone = run.teacher["backbone"]
+    convolution, norm = next(
+        (a, b) for a, b in itertools.pairwise(backbone.modules()) if isinstance(b, torch.nn.BatchNorm2d)
+    )
+    seen = []
+    hook = convolution.register_forward_hook(lambda _, __, out: seen.append(out))
+    state = torch.get_rng_state()
+    train._measure_statistics(run, [colour])
+    hook.remove()
+    assert torch.equal(torch.get_rng_state(), state)
+    assert [len(each) for each in seen] == [RECIPE.batch] * (4000 // RECIPE.batch + 1)
+    means = torch.stack([each.mean((0, 2, 3)) for each in seen]).mean(0)
+    np.testing.assert_allclose(norm.running_mean, means.numpy(), rtol=0, atol=1e-5)
+    variances = torch.stack([each.transpose(0, 1).flatten(1).var(1) for each in seen]).mean(0)
+    np.testing.assert_allclose(norm.running_var, variances.numpy(), rtol=1e-4, atol=1e-6)
+    assert norm.momentum == 0.1
+    # those of the student are others
+    assert not torch.allclose(norm.running_mean, run.student["backbone"].stages[0][1].running_mean, atol=1e-4)
 
 
 def test_views_of_several_sides_keep_their_places():
