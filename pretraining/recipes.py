@@ -143,8 +143,8 @@ REMARKS = {
     "mini": (
         f"{_SPREAD} The run began with the weights of two earlier ones: SimDINO, 60 minutes on two cores, 576,000 "
         "images, from random values; and EMP-SSL, 90 minutes on one core, 377,568 images in ten crops of 24 or 32 "
-        "pixels. It had two cores, and shared them with other work for a third of the time. It was planned for 92 minutes and "
-        "cooled down from minute 60."
+        "pixels. It had two cores, and shared them with other work for a third of the time. It was planned for 92 "
+        "minutes and cooled down from minute 60."
     ),
 }
 
