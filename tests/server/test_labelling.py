@@ -120,7 +120,11 @@ def test_proposals_are_taken_for_all_the_rest_in_one_step(server, base, folder):
         assert (progress["taken"], progress["named"]) == (after["taken"], after["named"])
     undone = server.post(f"{base}/labels/undo", params={"seen": told["given"]["revision"]}).json()
     assert len(undone["rows"]) == after["taken"]
-    assert server.get(f"{base}/labelling", params={"seen": seen}).json()["progress"] == before
+    again = server.get(f"{base}/labelling", params={"seen": seen}).json()["progress"]
+    # The questions are planned again, and may meet images of the random part: the machine has chosen these, then.
+    left = {name: again[name] for name in ("answers", "named", "taken", "putOff", "count", "unanswered")}
+    assert left == {name: before[name] for name in left}
+    assert 0 < again["sample"] <= before["sample"]
     refused = server.put(f"{base}/labelling/rest", json={"does": "give", "seen": 0})
     assert refused.status_code == 422
 
