@@ -93,7 +93,7 @@ def figures(folder: Path, small: bool) -> list[Figure]:
             "map, umap-learn warm",
             lambda: _reference_map(vectors, graph),
             lambda: umap(vectors, graph=graph),
-            3.5,
+            2.2,
             pairs,
         ),
         Figure(
