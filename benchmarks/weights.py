@@ -123,10 +123,9 @@ class OnnxModel:
 
     def embed(self, images: Pixels, side: int | None = None, batch: int = 64) -> Vectors:
         """Embed images in batches, at the side that the model was trained at unless told otherwise."""
-        side = side or self.side
         parts = []
         for start in range(0, len(images), batch):
-            pixels = resized(images[start : start + batch], side)
+            pixels = resized(images[start : start + batch], side or self.side)
             parts.append(self.session.run(["cls"], {"pixels": colour(pixels)})[0])
         return unit(np.concatenate(parts))
 

@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -159,14 +159,14 @@ def train(
         run.seconds += now - clock
         clock = now
         if now - last_reading > monitor_every:
+            _measure_statistics(run, parts)
             _read(run, sets, agreement, report)
             run.save(checkpoint)
             last_reading = clock = time.monotonic()  # readings are not training time
+    _measure_statistics(run, parts)
     done = run.progress >= run.end
     if done:
         _read(run, sets, float("nan"), report)
-    else:
-        _measure_statistics(run, sets)
     run.save(checkpoint)
     return done
 
@@ -202,7 +202,7 @@ def _step(run: Run, parts: list[tuple[Tensor, int]]) -> float:
     recipe, decay = run.recipe, run.decay
     for group in run.optimizer.param_groups:
         group["lr"] = recipe.learning_rate * min(1.0, (run.progress + 1e-6) / recipe.warmup) * (0.98 * decay + 0.02)
-    picks = [images[torch.randint(len(images), (n,), device=images.device)] for images, n in parts]
+    picks = _pick(parts)
     n = sum(len(pick) for pick in picks)
     views = _views(run, picks)
     with run.arithmetic.autocast(run.device):
@@ -220,6 +220,11 @@ def _step(run: Run, parts: list[tuple[Tensor, int]]) -> float:
     run.step += 1
     run.seen += n
     return float(agreement)
+
+
+def _pick(parts: list[tuple[Tensor, int]]) -> list[Tensor]:
+    """Draw a batch: so many images of each set."""
+    return [images[torch.randint(len(images), (n,), device=images.device)] for images, n in parts]
 
 
 def _views(run: Run, picks: list[Tensor]) -> list[list[Tensor]]:
@@ -267,34 +272,25 @@ def _update_teacher(run: Run, keep: float) -> None:
     torch._foreach_lerp_(targets, sources, 1 - keep)
 
 
-def _measure_statistics(run: Run, sets: list[ImageSet]) -> None:
+def _measure_statistics(run: Run, parts: list[tuple[Tensor, int]]) -> None:
     """Give the teacher's batch normalisation its own statistics, as it sees crops of training images.
 
     The student's do not fit: what a layer gives for the mean of many weights varies less than the mean of what it gives
     for each. The run's random numbers stay as they were, so a reading changes nothing of what follows.
     """
     assert run.arithmetic is not None
-    recipe = run.recipe
-    kind = recipe.global_view if run.loss.global_views else recipe.locals[0]
-
-    def crops() -> Iterator[Tensor]:
-        for _ in range(_STATISTICS // recipe.batch + 1):
-            picks = [
-                each.images[torch.randint(len(each.images), (max(1, round(recipe.batch * recipe.shares[each.name])),))]
-                for each in sets
-            ]
-            yield torch.cat([random_views(pick.to(run.device), kind) for pick in picks])
-
+    kind = run.recipe.global_view if run.loss.global_views else run.recipe.locals[0]
+    rounds = range(_STATISTICS // run.recipe.batch + 1)
     with random_state(run.device), run.arithmetic.autocast(run.device):
-        torch.manual_seed(recipe.seed)
-        update_bn(crops(), run.teacher["backbone"])
+        torch.manual_seed(run.recipe.seed)
+        crops = (torch.cat([random_views(pick, kind) for pick in _pick(parts)]) for _ in rounds)
+        update_bn(crops, run.teacher["backbone"])
 
 
 def _read(run: Run, sets: list[ImageSet], agreement: float, report: Callable[[str], None]) -> None:
     """Append one reading to the run's history and report it."""
     reading: dict[str, Any] = {"step": run.step, "minutes": round(run.seconds / 60, 2), "seen": run.seen}
     reading["agreement"] = round(agreement, 4)
-    _measure_statistics(run, sets)
     backbone = run.teacher["backbone"]
     for each in sets:
         references, queries = each.images[:10000].to(run.device), each.held_out[:2000].to(run.device)

@@ -137,7 +137,7 @@ def test_a_reading_measures_the_teachers_own_statistics(colour, tmp_path):
     seen = []
     hook = convolution.register_forward_hook(lambda _, __, out: seen.append(out))
     state = torch.get_rng_state()
-    train._measure_statistics(run, [colour])
+    train._measure_statistics(run, [(colour.images, RECIPE.batch)])
     hook.remove()
     assert torch.equal(torch.get_rng_state(), state)
     assert [len(each) for each in seen] == [RECIPE.batch] * (4000 // RECIPE.batch + 1)
