@@ -33,6 +33,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from benchmarks.composing import compose
 from dinoscope import umap
 from dinoscope.analysis.ranking import found_again
+from dinoscope.models.catalogue import DEFAULT_MODEL, MODELS
 from dinoscope.sources.augmentation import augment
 from pretraining.sets import FASHION_MNIST, get_set
 
@@ -120,12 +121,15 @@ class OnnxModel:
         self.flexible = not isinstance(fixed, int)
         recipe = json.loads(self.session.get_modelmeta().custom_metadata_map.get("recipe", "{}"))
         self.side: int = fixed if isinstance(fixed, int) else recipe.get("size", 32)
+        row = MODELS.get(self.name, MODELS[DEFAULT_MODEL])  # a file that may ship instead is seen as what ships
+        self.larger_side = row.larger_resolution if row.resolution == self.side else 0
 
     def embed(self, images: Pixels, side: int | None = None, batch: int = 64) -> Vectors:
-        """Embed images in batches, at the side that the model was trained at unless told otherwise."""
+        """Embed images in batches, at the side at which dinoscope shows them to the model unless told otherwise."""
+        usual = self.larger_side if 0 < self.larger_side <= min(images.shape[1:3]) else self.side
         parts = []
         for start in range(0, len(images), batch):
-            pixels = resized(images[start : start + batch], side or self.side)
+            pixels = resized(images[start : start + batch], side or usual)
             parts.append(self.session.run(["cls"], {"pixels": colour(pixels)})[0])
         return unit(np.concatenate(parts))
 
@@ -359,7 +363,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the Parquet files")
     parser.add_argument(
-        "--size", action="append", default=[], metavar="[SET=]N", help="side of the input; default: as trained"
+        "--size", action="append", default=[], metavar="[SET=]N", help="side of the input; default: as in 'embed'"
     )
     parser.add_argument("--rows", default=",".join(GROUPS), help="which rows; default %(default)s")
     parser.add_argument("--no-baseline", action="store_true", help="leave out the raw pixels")

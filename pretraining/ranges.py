@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import dinoscope
-from dinoscope.models.catalogue import RANGES, get_model
+from dinoscope.models.catalogue import RANGES, Model, get_model
 from dinoscope.models.graphs.int8 import ranged
 from pretraining.images import load
 
@@ -28,28 +29,30 @@ _WEIGHTS = Path(dinoscope.__file__).parent / "weights"
 _IMAGES, _BATCH = 1_024, 32
 
 
-def value_ranges(weights: bytes, images: NDArray[np.uint8]) -> dict[str, tuple[float, float]]:
+def value_ranges(weights: bytes, sets: Iterable[NDArray[np.uint8]]) -> dict[str, tuple[float, float]]:
     """Return the least and the greatest value of what the convolutions of a network take and give.
 
     Args:
         weights: Serialised ONNX model.
-        images: Training images (N, R, R, 3).
+        sets: Training images (N, R, R, 3), of one side in each set.
     """
     names = ranged(weights)
     model = onnx.load_from_string(weights)
     model.graph.output.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
     network = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     found: dict[str, tuple[float, float]] = {}
-    for first in range(0, len(images), _BATCH):
-        for name, values in zip(names, network.run(names, {"pixels": images[first : first + _BATCH]}), strict=True):
+    batches = (images[first : first + _BATCH] for images in sets for first in range(0, len(images), _BATCH))
+    for batch in batches:
+        for name, values in zip(names, network.run(names, {"pixels": batch}), strict=True):
             low, high = found.get(name, (np.inf, -np.inf))
             found[name] = min(low, float(values.min())), max(high, float(values.max()))
     return found
 
 
-def _seen(name: str, folder: Path, side: int) -> NDArray[np.uint8]:
-    """Return the first training images of a set as a model sees them, (N, side, side, 3)."""
+def _seen(name: str, folder: Path, row: Model) -> NDArray[np.uint8]:
+    """Return the first training images of a set as a model sees them, (N, R, R, 3)."""
     pixels = load(name, folder, held_out=0, limit=_IMAGES).images.permute(0, 2, 3, 1).numpy()
+    side = row.larger_resolution if 0 < row.larger_resolution <= pixels.shape[1] else row.resolution
     pictures = [Image.fromarray(each if each.shape[2] == 3 else each.repeat(3, axis=2)) for each in pixels]
     return np.stack([np.asarray(each.resize((side, side), Image.Resampling.BICUBIC)) for each in pictures])
 
@@ -63,12 +66,11 @@ def main() -> None:
     found = {}
     for name, sets in {"mini": ("tiny-imagenet", "cifar10"), "mini-fashion": ("fashion-mnist",)}.items():
         weights, row = (_WEIGHTS / f"{name}.onnx").read_bytes(), get_model(name)
-        squares = np.concatenate([_seen(each, arguments.data, row.resolution) for each in sets])
         found[name] = {
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "ranges": {
                 tensor: [float(f"{value:.5g}") for value in ends]
-                for tensor, ends in value_ranges(weights, squares).items()
+                for tensor, ends in value_ranges(weights, (_seen(each, arguments.data, row) for each in sets)).items()
             },
         }
     arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -148,8 +148,9 @@ class Collection(OpenedCollection):
                 a list of paths, arrays or Pillow images. Or a table of pandas, polars or Arrow with a column of paths,
                 or a data set of Hugging Face or torch. See ``dinoscope.open_source``.
             path: Folder of the collection, made if there is none.
-            model: A name of the model table, a hub id or a path of weights; or an ``Encoder``, for every setting. Where
-                the path has the same model's vectors in float32, ``device="auto"`` goes on in float32.
+            model: A name of the model table, a hub id or a path of weights; or an ``Encoder``, for every setting. By
+                its name, "mini" sees thumbnails at 32 pixels and larger images at 40. Where the path has the same
+                model's vectors in float32, ``device="auto"`` goes on in float32.
             labels: Labels (N,) of what is in memory, or a list of labels for an image that may have several. None
                 leaves those that the source or the collection has.
             splits: Splits (N,), such as "train", of the same.
@@ -173,6 +174,8 @@ class Collection(OpenedCollection):
             SourceError: If the source cannot be opened or holds no readable image.
             CollectionError: If ``path`` is in use, or holds something else.
         """
+        from dinoscope.embedding.resolution import usual_resolution
+        from dinoscope.models.catalogue import get_model
         from dinoscope.models.encoder import Encoder
         from dinoscope.sources.opening import open_source
         from dinoscope.sources.pixels.levels import check_range
@@ -195,7 +198,10 @@ class Collection(OpenedCollection):
             opened.decoding = dataclasses.replace(opened.decoding, value_range=check_range(value_range))
         if keep_columns is not None:
             opened.column_choice = ColumnChoice.of(keep_columns)
-        encoder = Encoder(model) if isinstance(model, str) else model
+        if isinstance(model, str):
+            encoder = Encoder(model, resolution=usual_resolution(get_model(model), opened, named_path(path)))
+        else:
+            encoder = model
         if isinstance(encoder, Encoder):
             encoder = encoder.going_on(list_models(named_path(path)))
         summary = embed_source(

@@ -14,6 +14,7 @@ import numpy as np
 from dinoscope.analysis.neighbors import neighbors
 from dinoscope.analysis.ranking import Contender, found_again, neighbor_agreement, score_vectors, stratified_sample
 from dinoscope.embedding.pipeline import embed_source
+from dinoscope.embedding.resolution import usual_resolution
 from dinoscope.errors import DinoscopeError, InputError, SourceError
 from dinoscope.models.base import ImageEncoder
 from dinoscope.models.baselines import PixelEncoder, UntrainedEncoder
@@ -90,7 +91,7 @@ def compare_models(
         source: The images.
         models: Names as ``Encoder`` takes them, and ``pixels`` and ``untrained``, which are always added; by default
             every model that is on this machine.
-        resolutions: For models that take more than one; by default each model's own.
+        resolutions: For models of the hub; by default each model's own. The images decide it for a bundled one.
         poolings: For models that have patches.
         focuses: Likewise; see ``Encoder``.
         sample: Images at most.
@@ -116,7 +117,7 @@ def compare_models(
     found: list[_Entry] = []
     with TemporaryDirectory(prefix="dinoscope-") as place:
         for name in names:
-            for title, make in _variants(name, resolutions, poolings, focuses, device, seed, say):
+            for title, make in _variants(name, chosen, resolutions, poolings, focuses, device, seed, say):
                 try:
                     encoder = make()
                 except InputError as error:  # a setting that this model does not take
@@ -175,6 +176,7 @@ def _check(models: Sequence[str], resolutions: Sequence[int], poolings: Sequence
 
 def _variants(
     name: str,
+    source: ImageSource,
     resolutions: Sequence[int],
     poolings: Sequence[str],
     focuses: Sequence[str],
@@ -189,7 +191,7 @@ def _variants(
         return [("untrained", lambda: UntrainedEncoder(seed=seed))]
     row = get_model(name)
     variants: list[tuple[str, Callable[[], ImageEncoder]]] = []
-    its_own = row.family == "bundled"  # it takes only one resolution, except for the foreground
+    its_own = row.family == "bundled"  # the images decide, except for the foreground
     settings = product(resolutions or (None,), poolings, focuses)
     for side, pooling, focus in dict.fromkeys(
         (None if its_own and focus != FOREGROUND else side, pooling, focus) for side, pooling, focus in settings
@@ -198,6 +200,8 @@ def _variants(
         title += f" {focus}" if focus != "image" else ""
 
         def make(resolution: int | None = side, pooling: str = pooling, focus: str = focus) -> Encoder:
+            if resolution is None and focus != FOREGROUND:
+                resolution = usual_resolution(row, source)
             encoder = Encoder(name, resolution=resolution, pooling=pooling, focus=focus, device=device, say=say)
             if say is not None and encoder.model.repo is not None:
                 say(f"weights: {encoder.model.repo}, {weights_text(encoder.describe())}...")

@@ -86,7 +86,8 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     Args:
         model: A name of the model table, a hub id or a path of weights.
-        resolution: Side of the square that the model sees, in pixels; by default the model's own.
+        resolution: Side of the square that the model sees, in pixels; by default the model's own. "mini" takes 32, and
+            sees larger images better at 40.
         pooling: ``cls`` or ``cls+mean``.
         focus: ``image`` or ``foreground``.
         device: ``auto``, ``cpu``, ``openvino``, ``openvino-fp32`` or ``cuda``.

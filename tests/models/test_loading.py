@@ -69,10 +69,11 @@ def test_weights_that_give_no_numbers_are_refused(tmp_path):
         Encoder(str(tmp_path), resolution=32, device="cpu")
 
 
-def test_a_bundled_model_has_one_resolution():
-    assert load_model("mini", resolution=32).resolution == 32
-    with pytest.raises(InputError, match="mini takes 32 pixels only, got a resolution of 64"):
-        load_model("mini", resolution=64)
+def test_a_bundled_model_takes_what_it_was_made_for():
+    assert [load_model("mini", resolution=side).resolution for side in (None, 32, 40)] == [32, 32, 40]
+    assert load_model("mini-fashion", resolution=28).resolution == 28
+    with pytest.raises(InputError, match="mini-fashion takes 28 pixels only, got a resolution of 64"):
+        load_model("mini-fashion", resolution=64)
 
 
 def test_a_name_that_looks_like_a_digest_is_not_believed(folder, tmp_path):

@@ -62,6 +62,8 @@ class Model:
             named by a path or a hub id, whose family is seen when they are read.
         file: The weights: in ``dinoscope/weights`` for a bundled model, else in the hub's repository.
         resolution: Default side S of the square input, in pixels; 0 where it is seen when the weights are read.
+        larger_resolution: The same for a collection whose images usually have sides of this many pixels or more; 0
+            where it is no other. See ``dinoscope.embedding.resolution``.
         dim: Length D of a vector; 0 where it is seen when the weights are read.
         patch: Side of a patch in pixels; the resolution must be a multiple of it. 0 where there are none, or unknown.
         licence: Licence of the weights; empty where unknown.
@@ -81,6 +83,7 @@ class Model:
     family: str
     file: str = "model.safetensors"
     resolution: int = 0
+    larger_resolution: int = 0
     dim: int = 0
     patch: int = 0
     licence: str = ""
@@ -94,13 +97,14 @@ class Model:
     images_per_second: float | None = None
 
 
-def _bundled(name: str, resolution: int, megabytes: float, description: str) -> Model:
+def _bundled(name: str, resolution: int, megabytes: float, description: str, larger_resolution: int = 0) -> Model:
     return Model(
         name,
         f"bundled; {description}",
         "bundled",
         f"{name}.onnx",
         resolution,
+        larger_resolution,
         dim=256,
         licence="Apache-2.0",
         megabytes=megabytes,
@@ -176,7 +180,13 @@ _SMALL, _BASE, _LARGE, _GIANT = (
 MODELS: dict[str, Model] = {
     row.name: row
     for row in (
-        _bundled("mini", 32, 7.2, "for photographs of all kinds, at thumbnail size; saw 189,000 images of three sets"),
+        _bundled(
+            "mini",
+            32,
+            7.2,
+            "for photographs of all kinds, at thumbnail size; saw 189,000 images of three sets",
+            larger_resolution=40,
+        ),
         _bundled(
             "mini-fashion", 28, 4.7, "for small grey pictures of clothes; saw 58,000 Fashion-MNIST training images"
         ),

@@ -96,6 +96,7 @@ class Encoder:
             model: A name of the model table, a hub id, or a path of weights; or what ``catalogue.get_model`` gives.
             resolution: Side of the square that the model sees, in pixels: a multiple of its patch. By default the
                 model's own; fewer pixels are as good for images that are small themselves, and quadratically faster.
+                "mini" takes any multiple of 8, by default 32, and sees larger images better at 40.
             pooling: ``cls``: the CLS token behind the final norm, (D,). ``cls+mean``: with the mean of the patches
                 behind it, (2 D,), the feature of DINOv2's linear probe.
             focus: ``foreground``: the mean of the patches that stand out from the ground, instead of the CLS token

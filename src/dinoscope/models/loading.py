@@ -14,6 +14,7 @@ from dinoscope.base.types import ModelDescription
 from dinoscope.errors import InputError, ModelError
 from dinoscope.models.catalogue import IMAGENET, MODELS, Model, get_model, get_published, read_ranges, read_weights
 from dinoscope.models.digests import digest_weights
+from dinoscope.models.patches import bundled_side
 from dinoscope.models.preprocess import Preprocessing, preprocessing_of
 from dinoscope.models.processor import Processor, read_beside, read_processor
 from dinoscope.models.runtime import Graph
@@ -79,8 +80,9 @@ def load_model(
         raise InputError(f"resolution must be at least 1, got {resolution}")
     row = get_model(name) if isinstance(name, str) else name
     if row.family == "bundled":
-        if resolution not in (None, row.resolution):
+        if resolution not in (None, row.resolution) and not row.larger_resolution:
             raise InputError(f"{row.name} takes {row.resolution} pixels only, got a resolution of {resolution}")
+        side = row.resolution if resolution in (None, row.resolution) else bundled_side(resolution)
         weights = read_weights(row)
         digest = _expected(row, hashlib.sha256(weights).hexdigest(), sha256)
         ranges = read_ranges(row, digest) if whole else None
@@ -92,7 +94,7 @@ def load_model(
         return LoadedModel(
             row,
             graph,
-            row.resolution,
+            side,
             digest,
             row.family,
             preprocessing_of(row.family),

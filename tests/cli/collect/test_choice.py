@@ -18,8 +18,9 @@ from dinoscope.cli.collect.choice import _as_before
 from dinoscope.models import choice
 from dinoscope.models.catalogue import AUTO_ORDER, MODELS, get_model, read_weights
 from dinoscope.models.hub import fetch_weights
+from dinoscope.sources.array import ArraySource
 from dinoscope.storage.files import read_json, write_json
-from dinoscope.storage.manifest import list_models
+from dinoscope.storage.manifest import list_models, read_model
 from tests.models.test_hub import SMALL, Hub, cache, hub, settle, tiny_weights
 
 __all__ = ["cache", "hub", "settle"]  # fixtures
@@ -183,9 +184,9 @@ def test_a_precision_that_this_machine_lacks_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr("dinoscope.models.encoder.Encoder.from_description", lambda _shown, device, precision: encoder)
     said: list[str] = []
     description: Any = {"model": "dinov2-small", "dim": 4, "resolution": 32, "precision": "bf16"}
-    _as_before(description, tmp_path, {"device": "auto"}, said.append)
+    _as_before(description, ArraySource(np.zeros((1, 8, 8), np.uint8)), tmp_path, {"device": "auto"}, said.append)
     assert ["all images are embedded again" in each for each in said] == [True]
-    _as_before(description, tmp_path, {"device": "cpu"}, said.append)
+    _as_before(description, ArraySource(np.zeros((1, 8, 8), np.uint8)), tmp_path, {"device": "cpu"}, said.append)
     assert len(said) == 1  # a person decides
 
 
@@ -260,6 +261,21 @@ def test_a_collection_of_an_earlier_mini_is_embedded_again_as_it_was(run, machin
     assert run("search", place, "photos/1.png")[0] == 0
     code, out, err = run("embed", "photos", "--json")
     assert (code, json.loads(out)["embedded"], "another version" in err) == (0, 0, False)
+
+
+def test_a_collection_of_an_earlier_mini_that_saw_fewer_pixels_gets_the_usual_ones(run, machine, answer):
+    place = made_by_an_earlier_mini(run, "--resolution", 32)
+    (earlier,) = list_models(place)
+    assert model_of(run) == "mini"
+    (made,) = set(list_models(place)) - {earlier}
+    assert read_model(place, made)["resolution"] == 40
+
+
+def test_foreground_and_whole_image_have_each_their_own_pixels(run, machine, answer):
+    for focus in ("image", "foreground", "image"):
+        assert model_of(run, "--focus", focus) == "mini"
+    made = [read_model(Path("photos.dino"), key) for key in list_models(Path("photos.dino"))]
+    assert [(each["resolution"], each.get("focus")) for each in made] == [(128, "foreground"), (40, None)]
 
 
 @pytest.mark.parametrize("command", [("search",), ("look",)])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dinoscope.base.types import ModelDescription
     from dinoscope.models.catalogue import Model
     from dinoscope.models.encoder import Encoder
+    from dinoscope.sources.base import ImageSource
 
 __all__ = ["choose_encoder"]
 
@@ -24,11 +25,18 @@ _USUAL = {"resolution": None, "pooling": "cls", "focus": None, "pad": False, "up
 
 
 def choose_encoder(
-    model: str | Model, place: Path, settings: dict[str, Any], *, yes: bool, say: Callable[[str], None]
+    model: str | Model,
+    images: ImageSource,
+    place: Path,
+    settings: dict[str, Any],
+    *,
+    yes: bool,
+    say: Callable[[str], None],
 ) -> Encoder:
     """Load the model that embeds into a collection.
 
     Args:
+        images: What it embeds.
         model: What a person named; or "auto". A collection that is there keeps its own then, with its settings, and
             nothing is downloaded because of what it says. A new one gets the best model on this machine; where there
             are only bundled ones, a person at a terminal is asked once whether to fetch one.
@@ -42,25 +50,40 @@ def choose_encoder(
         DamagedError: If the collection does not tell which model it has.
     """
     from dinoscope.models.catalogue import AUTO, MODELS
-    from dinoscope.models.encoder import Encoder, precision_of
+    from dinoscope.models.encoder import precision_of
     from dinoscope.storage.manifest import list_models, read_model
 
     if model != AUTO:
-        return Encoder(model, say=say, **settings).going_on(list_models(place))
+        return _load(model, images, place, settings, say).going_on(list_models(place))
     key = _shown(place)
     if key is None and settings.get("precision") == "int8":
-        return _bundled(settings, say)
+        return _bundled(images, place, settings, say)
     if key is None:
-        return _best_here(settings, say) or Encoder(_best(yes, say), say=say, **settings)
+        return _best_here(settings, say) or _load(_best(yes, say), images, place, settings, say)
     try:
-        return _as_before(read_model(place, key), place, settings, say)
+        return _as_before(read_model(place, key), images, place, settings, say)
     except DamagedError:  # embedding with the same model mends it; the key begins with the model's name
         named = [name for name in MODELS if key.startswith(f"{name}-")]
         if not named:
             raise
         if settings.get("precision", "auto") == "auto":
             settings = {**settings, "precision": precision_of(key)}
-        return Encoder(max(named, key=len), fetch=False, **settings).going_on([key])
+        return _load(max(named, key=len), images, place, {**settings, "fetch": False}, say).going_on([key])
+
+
+def _load(
+    model: str | Model, images: ImageSource, place: Path, settings: dict[str, Any], say: Callable[[str], None]
+) -> Encoder:
+    """Load a model at the resolution that was asked for, otherwise at the one that suits the images."""
+    from dinoscope.embedding.resolution import usual_resolution
+    from dinoscope.models.catalogue import get_model
+    from dinoscope.models.encoder import Encoder
+    from dinoscope.models.focus import FOREGROUND
+
+    row = get_model(model) if isinstance(model, str) else model
+    if settings.get("resolution") is None and settings.get("focus") != FOREGROUND:
+        settings = {**settings, "resolution": usual_resolution(row, images, place)}
+    return Encoder(row, say=say, **settings)
 
 
 def _shown(place: Path) -> str | None:
@@ -76,9 +99,13 @@ def _shown(place: Path) -> str | None:
     return choose_model(place, shown, None)
 
 
-def _as_before(shown: ModelDescription, place: Path, settings: dict[str, Any], say: Callable[[str], None]) -> Encoder:
+def _as_before(
+    shown: ModelDescription, images: ImageSource, place: Path, settings: dict[str, Any], say: Callable[[str], None]
+) -> Encoder:
+    from dinoscope.embedding.resolution import usual_resolution
     from dinoscope.models.catalogue import MODELS
     from dinoscope.models.encoder import Encoder
+    from dinoscope.models.focus import FOREGROUND
 
     name = shown["model"]
     if shown.get("own"):
@@ -98,6 +125,8 @@ def _as_before(shown: ModelDescription, place: Path, settings: dict[str, Any], s
         if refocused and "resolution" not in asked and name in MODELS and MODELS[name].family == "bundled":
             shown["resolution"] = 0  # its squares have another side then
         shown.pop("preprocessing", None)
+    if shown["resolution"] == 0 and shown.get("focus") != FOREGROUND:
+        shown = {**shown, "resolution": usual_resolution(MODELS[name], images, place) or 0}
     device = settings.get("device", "auto")
     encoder = Encoder.from_description(shown, device=device, precision=wanted)
     precision = shown.get("precision", "fp32")
@@ -128,21 +157,20 @@ def _with_shipped_weights(shown: ModelDescription, place: Path, say: Callable[[s
     say(f"{place} was embedded by the {row.name} of another version of dinoscope: all images are embedded again")
     shown = {**shown, **shipped}
     shown.pop("preprocessing", None)
-    if shown.get("focus") != FOREGROUND:  # the side is the model's own then
+    if shown.get("focus") != FOREGROUND:  # the side is the usual one then
         shown["resolution"] = 0
     return shown
 
 
-def _bundled(settings: dict[str, Any], say: Callable[[str], None]) -> Encoder:
+def _bundled(images: ImageSource, place: Path, settings: dict[str, Any], say: Callable[[str], None]) -> Encoder:
     """Load the bundled model for int8, and say which model embeds without it."""
     from dinoscope.models.catalogue import DEFAULT_MODEL
     from dinoscope.models.choice import models_here
-    from dinoscope.models.encoder import Encoder
 
     better = next(iter(models_here()), None)
     without = "" if better is None else f"; without it, {better.name} embeds, the best one on this machine"
     say(f"model: {DEFAULT_MODEL}, because --precision int8 is for the bundled models{without}")
-    return Encoder(DEFAULT_MODEL, say=say, **settings)
+    return _load(DEFAULT_MODEL, images, place, settings, say)
 
 
 def _best_here(settings: dict[str, Any], say: Callable[[str], None]) -> Encoder | None:

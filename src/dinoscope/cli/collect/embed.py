@@ -272,7 +272,7 @@ def embed_images(source: str, output: Path | None, request: Request) -> tuple[Pa
     check_folder(place, images, request.moved)
     if request.vectors is not None:
         return place, _embed_own(images, place, request, request.vectors)
-    encoder = choose_encoder(request.model, place, request.settings, yes=request.yes, say=say)
+    encoder = choose_encoder(request.model, images, place, request.settings, yes=request.yes, say=say)
     if encoder.model.family != "bundled":
         say(
             f"{encoder.model.name} at {encoder.resolution} pixels on {encoder.device} in {encoder.precision}: "
