@@ -64,7 +64,7 @@ def test_a_bundled_model_takes_multiples_of_its_patch(mini, resolution):
 
 @pytest.mark.parametrize("model", ["mini", "mini-fashion"])
 def test_a_token_of_a_bundled_model_tells_of_its_own_place(model):
-    """Where pixels change, tokens do: on average at the same place, within a pixel; a patch is 8."""
+    """Where pixels change, tokens do: on average at the same place, within 1.25 pixels; a patch is 8."""
     encoder, image, draw = Encoder(model), picture(128, 128), np.random.default_rng(0)
     before, misses = encoder.look(image).tokens, []
     centres = np.arange(16) * 8 + 3.5
@@ -74,7 +74,7 @@ def test_a_token_of_a_bundled_model_tells_of_its_own_place(model):
         weight = ((encoder.look(changed).tokens - before) ** 2).sum(axis=2)
         weight /= weight.sum()
         misses.append((weight.sum(axis=1) @ centres - y - 0.5, weight.sum(axis=0) @ centres - x - 0.5))
-    assert np.abs(np.mean(misses, axis=0)).max() < 1
+    assert np.abs(np.mean(misses, axis=0)).max() < 1.25
 
 
 def test_the_edges_of_a_plain_picture_are_as_plain_as_its_middle(mini):
