@@ -52,7 +52,7 @@ def value_ranges(weights: bytes, sets: Iterable[NDArray[np.uint8]]) -> dict[str,
 def _seen(name: str, folder: Path, row: Model) -> NDArray[np.uint8]:
     """Return the first training images of a set as a model sees them, (N, R, R, 3)."""
     pixels = load(name, folder, held_out=0, limit=_IMAGES).images.permute(0, 2, 3, 1).numpy()
-    side = row.larger_resolution if 0 < row.larger_resolution <= pixels.shape[1] else row.resolution
+    side = row.resolution_for(pixels.shape[1])
     pictures = [Image.fromarray(each if each.shape[2] == 3 else each.repeat(3, axis=2)) for each in pixels]
     return np.stack([np.asarray(each.resize((side, side), Image.Resampling.BICUBIC)) for each in pictures])
 

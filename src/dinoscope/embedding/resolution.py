@@ -42,7 +42,7 @@ def usual_resolution(model: Model, source: ImageSource, path: Path | None = None
     if len(kept) == 1:
         return kept.pop()
     sides = _shortest_sides(source, model.larger_resolution)
-    return model.larger_resolution if sides and np.median(sides) >= model.larger_resolution else model.resolution
+    return model.resolution_for(float(np.median(sides or [0])))
 
 
 def _kept(model: Model, path: Path) -> set[int]:

@@ -96,6 +96,10 @@ class Model:
     normalization: Normalization | None = IMAGENET
     images_per_second: float | None = None
 
+    def resolution_for(self, shortest: float) -> int:
+        """Return the default resolution of images whose shortest side usually has this many pixels."""
+        return self.larger_resolution if 0 < self.larger_resolution <= shortest else self.resolution
+
 
 def _bundled(name: str, resolution: int, megabytes: float, description: str, larger_resolution: int = 0) -> Model:
     return Model(
