@@ -93,6 +93,17 @@ describe("fitting a map", () => {
     expect(taken(points, new View(900, 850, camera))[1]).toBeCloseTo(850 * 0.89, -1);
   });
 
+  it("goes no further out of the way than it has to", () => {
+    const tools = { left: 358, top: 366, right: 400, bottom: 620 };
+    // a map that is wider than high: at its right rim, a few images would lie behind the upper end of the tools
+    const points = rectangle(1, 0.5).map((place, i, all) => (i % 2 === 1 && all[i - 1]! > 0.85 ? Math.max(place, -0.28) : place));
+    const view = new View(413, 668, fit(points, 413, 668, [tools]));
+    expect(isClear(points, view, [tools])).toBe(true);
+    const [, low] = view.toScreen(1, -0.28);
+    expect(low).toBeGreaterThan(tools.top - 16 - 10); // all of the map above the tools would be 80 pixels more
+    expect(taken(points, view)[0]).toBeCloseTo(413 * 0.89, 0);
+  });
+
   it("leaves a map as it is where a turn gains next to nothing", () => {
     expect(isBetterTurned(rectangle(0.95, 1), 1300, 700)).toBe(false);
     expect(isBetterTurned(rectangle(0.3, 1), 1300, 700)).toBe(true);

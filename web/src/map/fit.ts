@@ -41,13 +41,22 @@ export function fit(
   // pictures of few images grow as far as they have room
   const isFew = !chosen && points.length <= 2 * FEW;
   const picture = isFew ? roomOf(points, new PointGrid(points), (position) => !Number.isNaN(points[2 * position]!)) / SPACING : 0;
-  let best: Camera | null = null;
+  const look = (insets?: Insets): Camera => cameraFor(bounds, width, height, mostZoom, insets, turned, picture);
+  const isFreeFrom = (camera: Camera): boolean => isFree(sample, new View(width, height, camera, turned), obstacles);
+  let best: { camera: Camera; insets: Insets } | null = null;
   for (const insets of waysAround(obstacles, width, height)) {
-    const camera = cameraFor(bounds, width, height, mostZoom, insets, turned, picture);
-    if (best && camera.zoom <= best.zoom * 1.001) continue;
-    if (isFree(sample, new View(width, height, camera, turned), obstacles)) best = camera;
+    const camera = look(insets);
+    if (best && camera.zoom <= best.camera.zoom * 1.001) continue;
+    if (isFreeFrom(camera)) best = { camera, insets };
   }
-  return best ?? cameraFor(bounds, width, height, mostZoom, undefined, turned, picture);
+  if (!best) return look();
+  // a part of the way is often enough: the map stays near the middle, and images may be larger
+  for (const share of [0.25, 0.5, 0.75]) {
+    const { left, top, right, bottom } = best.insets;
+    const camera = look({ left: share * left, top: share * top, right: share * right, bottom: share * bottom });
+    if (isFreeFrom(camera)) return camera;
+  }
+  return best.camera;
 }
 
 /** Nothing kept free, and each obstacle gone around by its column or by its row. */
