@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -58,17 +59,23 @@ def served(collection: Path, *options: str) -> Iterator[str]:
     command = [sys.executable, "-m", "dinoscope", "explore", str(collection), "--no-browser", "--port", "0"]
     token = () if "--token" in options else ("--no-token",)
     with subprocess.Popen([*command, *token, *options], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        later: list[str] = []
+        reading = Thread(target=lambda: later.extend(process.stderr or ()), daemon=True)  # a full pipe would hold it up
         try:
-            assert process.stderr is not None
             said = ""
             # that images are missing is said before the address
             while not (address := re.search(r"http://\S+", said)):
                 line = process.stderr.readline()
                 assert line, f"explore has ended: {said}"
                 said += line
+            reading.start()
             yield address[0]
         finally:
             process.kill()
+            if reading.is_alive():
+                reading.join()
+            sys.stdout.writelines(later)  # shown where a test fails
 
 
 @contextmanager
@@ -167,7 +174,10 @@ class Visit:
         return int(re.findall(r"of ([\d,]+) images", self.map.get_attribute("aria-label"))[0].replace(",", ""))
 
     def close(self) -> None:
-        """End the visit."""
+        """End the visit. What the page said last is written: where a test fails, that is shown with it."""
+        if not self.page.is_closed():
+            said = self.page.evaluate(_SAID)
+            sys.stdout.writelines(f"{line}\n" for line in [self.page.url, *said, *self.mistakes])
         self.context.close()
 
     # ---- what is seen
@@ -353,6 +363,8 @@ count(Response.prototype, ["arrayBuffer", "blob", "json", "text"], awaits);
 # after a frame: on a busy machine one that was asked for comes late
 _AT_REST = """new Promise((tell) => requestAnimationFrame(() => requestAnimationFrame(() =>
   tell(document.querySelector(".busy") || window.awaited ? 0 : window.drawn))))"""
+
+_SAID = '[...document.querySelectorAll(".status, aside.panel")].map((each) => each.innerText)'
 
 _OVERLAPS = """() => {
   const found = [];

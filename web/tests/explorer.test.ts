@@ -259,6 +259,27 @@ describe("the explorer", () => {
     expect(explorer.image.row).toBe(8);
   });
 
+  it.each(["state", "images"] as const)("goes on with what was asked when only columns are new; now another %s", async (changed) => {
+    const { held, release } = hold();
+    const source = makeSource({ "keep tokens": held, "keep colours": held, find: held });
+    let view = modelView("one", [2, 4, 6, 8]);
+    source.model = () => Promise.resolve(view);
+    const { explorer } = await open("#row=4&panel=image", source);
+    const kept = explorer.tokens.keep();
+    void explorer.makeColours();
+    void explorer.findText("a");
+    await settle();
+    view = { ...view, state: "s2", ...(changed === "images" && { images: "i2" }) };
+    await explorer.show({}, true);
+    const goesOn = changed === "state";
+    expect(["tokens", "selection"].map((kind) => explorer.tasks.isWaitingFor(kind))).toEqual([goesOn, goesOn]);
+    release();
+    expect(await kept).toBe(goesOn);
+    await settle();
+    expect(explorer.thumbnails.pictures).toBe(goesOn ? "colours" : "photo");
+    expect(explorer.image.row).toBe(4);
+  });
+
   it("keeps selection and image by row when the model changes", async () => {
     const { explorer } = await open();
     explorer.select([0, 1, 3], "images", "three");

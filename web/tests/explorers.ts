@@ -6,7 +6,7 @@ import type { AddressBar } from "../src/lib/history";
 import type { ImageInfo, ModelView, Question } from "../src/lib/types";
 
 export const modelView = (key: string, rows: number[]): ModelView => ({
-  key, count: rows.length, state: "s",
+  key, count: rows.length, state: "s", images: "i",
   columns: [{ kind: "category", name: "label", title: "Label", description: "", values: ["a", "b", "c"], counts: [1, 2, 1] }],
   maps: [{ id: "umap", title: "UMAP", settings: {}, ready: true, seconds: null }, { id: "pca", title: "PCA", settings: {}, ready: false, seconds: 40 }],
   sheets: { tile: 1, columns: 1, rows: 1, count: 4, positions: null }, failures: [],

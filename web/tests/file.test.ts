@@ -8,7 +8,7 @@ const bytes = (data: ArrayBufferView): string =>
 const label: CategoryColumn = { kind: "category", name: "label", title: "Label", description: "", values: ["bag", "boot"], counts: [2, 1] };
 
 const view: ModelView = {
-  key: "m", count: 4, state: "s", columns: [label, { kind: "number", name: "trust", title: "", description: "", min: 0, max: 1, perMap: true }],
+  key: "m", count: 4, state: "s", images: "i", columns: [label, { kind: "number", name: "trust", title: "", description: "", min: 0, max: 1, perMap: true }],
   maps: [{ id: "umap", title: "UMAP", settings: {}, ready: true, seconds: null }],
   sheets: { tile: 28, columns: 2, rows: 2, count: 1, positions: null }, failures: [],
 };

@@ -132,6 +132,7 @@ class ModelData:
         clusters: Settings of the clusters that are shown, the newest stored; None while there are none.
         predicted: Whether predictions are stored.
         measured: Whether properties of the images are stored.
+        images: A digest of the images, their vectors and their thumbnails.
         state: A digest that changes whenever any array does: with what is stored, and with what makes arrays of it.
     """
 
@@ -143,17 +144,17 @@ class ModelData:
         asked = {"k": 20, "set_level": 0.9, "refuse": 0.05}  # what predictions() asks for
         self.predicted = any(asked.items() <= each.items() for each in collection.results.stored("predictions"))
         self.measured = bool(collection.results.stored("properties"))
+        self.images = digest_json(
+            __version__, collection.results.state, digest_json(collection.ids.tolist()), tile_side(collection)
+        )
         self.state = digest_json(
-            __version__,
-            collection.results.state,
+            self.images,
             collection.results.label_state,
-            digest_json(collection.ids.tolist()),
             digest_json(collection.label_sets.tolist()) if any(collection.label_sets) else "",
             self.clusters,
             self.predicted,
             self.measured,
             collection.columns_state,
-            tile_side(collection),
         )
 
     def view(self) -> ModelView:
@@ -163,6 +164,7 @@ class ModelData:
             key=self.key,
             count=len(collection),
             state=self.state,
+            images=self.images,
             columns=self._columns(),
             maps=self.maps(),
             sheets=Sheets(tile=self.tile, columns=COLUMNS, rows=COLUMNS, count=-(-len(collection) // COLUMNS**2)),

@@ -205,6 +205,8 @@ class ModelView(Answer):
     count: int
     state: str
     """Changes whenever any array of this model does; part of every cacheable address."""
+    images: str
+    """Changes with the images and their vectors, and not with what is found of them."""
     columns: list[Column]
     maps: list[MapInfo]
     sheets: Sheets

@@ -1860,6 +1860,11 @@ export interface components {
              * @description Changes whenever any array of this model does; part of every cacheable address.
              */
             state: string;
+            /**
+             * Images
+             * @description Changes with the images and their vectors, and not with what is found of them.
+             */
+            images: string;
             /** Columns */
             columns: (components["schemas"]["CategoryColumn"] | components["schemas"]["NumberColumn"])[];
             /** Maps */

@@ -23,7 +23,7 @@ export class Seen {
   look({ source, tasks, scene }: Explorer, row: Row): (() => void) | undefined {
     const { view } = scene;
     if (!this.shown || !view) return undefined;
-    this.#model = `${view.key}/${view.state}`;
+    this.#model = `${view.key}/${view.images}`;
     const key = `${this.#model}/${row}`;
     if (this.#found.has(key)) return undefined;
     void tasks.run("patches", waitTexts.patches, (signal) => source.patches(view, row, signal), (found) => {

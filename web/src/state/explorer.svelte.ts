@@ -167,7 +167,7 @@ export class Explorer {
     await this.show({}, true);
   }
 
-  /** Milliseconds until the next such check: while a panel is open it is seldom, as new columns end what is asked there. */
+  /** Milliseconds until the next such check: while a panel is open it is seldom, as with new columns it asks again. */
   get pause(): number {
     return this.panel === null || this.collection.running ? this.collection.pause : SELDOM;
   }
@@ -184,24 +184,25 @@ export class Explorer {
   }
 
   /** Another scene has come: what belonged to the one before goes, or follows. */
-  #follow({ isFirst, model, state, map, maps, rows }: Change): void {
+  #follow({ isFirst, model, images, state, map, maps, rows }: Change): void {
     const hovered = this.map.hovered === null || maps ? undefined : rows[this.map.hovered];
     this.map.hovered = hovered === undefined ? null : (this.scene.position(hovered) ?? null);
     this.filters.follow();
     const inColours = this.wantsColours;
-    if (state) {
+    if (images) {
       // sheets in patch colours are asked for once it is known that there are some: one that is missing is not asked for again at once
       this.colours.cancel();
       this.thumbnails.pictures = "photo";
-      this.thumbnails.askForFirst();
       this.selection.follow(rows);
     }
+    if (state) this.thumbnails.askForFirst();
     if (map || state) this.numbers.forget();
     if (state) this.moved.forget();
     if (map) this.answer.forgetPlace();
     if (isFirst || !state) return;
     this.findings.forget();
     this.collection.expectColumns();
+    if (!images) return; // new columns end nothing that was asked about the images
     this.tasks.drop("selection");
     this.tokens.cancel();
     if (inColours) void this.paint("colours");

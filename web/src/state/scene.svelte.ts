@@ -10,7 +10,9 @@ export interface Change {
   /** There was none before. */
   isFirst: boolean;
   model: boolean;
-  /** The model, or anything of it. */
+  /** Other images or vectors: all that was asked about them is over. */
+  images: boolean;
+  /** The model, or anything of it, such as a new column. */
   state: boolean;
   map: boolean;
   /** Another map is shown, or another one beside it. */
@@ -156,6 +158,7 @@ export class SceneState implements Omit<Scene, "view"> {
     return {
       isFirst: !before,
       model,
+      images: model || before.images !== view.images,
       state: model || before.state !== view.state,
       map: model || before.count !== view.count || this.mapId !== mapId,
       maps: model || this.mapId !== mapId || this.secondMapId !== secondMapId,

@@ -3,7 +3,7 @@ import type { ModelView } from "../../src/lib/types";
 import { asksForRow, likeness, matchingValues, rowMeant } from "../../src/panels/suggestions";
 
 const view: ModelView = {
-  key: "m", count: 100, state: "s", maps: [], failures: [],
+  key: "m", count: 100, state: "s", images: "i", maps: [], failures: [],
   sheets: { tile: 32, columns: 32, rows: 32, count: 1, positions: null },
   columns: [
     { kind: "category", name: "label", title: "Label", description: "", values: ["Shirt", "T-shirt/top", "Trouser", "Ankle boot"], counts: [40, 30, 20, 10] },
