@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dinoscope.analysis.labels.voting import label_votes
 from dinoscope.analysis.neighbors import NeighborGraph, query_neighbors
+from dinoscope.base.loading import LOADING
 from dinoscope.base.parallel import row_blocks
 from dinoscope.errors import ImageError, InputError
 from dinoscope.models.catalogue import DEFAULT_MODEL
+
+with LOADING:
+    from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_is_fitted, validate_data
 
 if TYPE_CHECKING:
     from dinoscope.models.encoder import Encoder

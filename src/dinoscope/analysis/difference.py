@@ -14,6 +14,7 @@ from dinoscope.analysis.clusters.clustering import kmeans
 from dinoscope.analysis.labels.conformal import nonconformity, p_values
 from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors, query_neighbors
 from dinoscope.base.checks import check_count, check_labels
+from dinoscope.base.loading import LOADING
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
 
@@ -279,7 +280,8 @@ def share_changes(groups: ArrayLike, sides: ArrayLike) -> tuple[list[int | str],
     Raises:
         InputError: The lengths differ.
     """
-    from scipy.stats import false_discovery_control, fisher_exact
+    with LOADING:
+        from scipy.stats import false_discovery_control, fisher_exact
 
     mine = np.asarray(sides, bool)
     names, codes = np.unique(check_labels(groups, len(mine)), return_inverse=True)
@@ -304,7 +306,8 @@ def _listed(
     known: NDArray[np.float64], strange: NDArray[np.float64], positions: NDArray[np.int64], false_share: float
 ) -> NDArray[np.int64]:
     """Return which of these positions chance does not explain, the strangest first."""
-    from scipy.stats import false_discovery_control
+    with LOADING:
+        from scipy.stats import false_discovery_control
 
     listed: NDArray[np.int64] = positions[false_discovery_control(known[positions]) <= false_share]
     ordered: NDArray[np.int64] = listed[np.argsort(-strange[listed], kind="stable")]

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.analysis.neighbors import NeighborGraph, query_neighbors
 from dinoscope.base.checks import check_count, check_vectors
+from dinoscope.base.loading import LOADING
 from dinoscope.base.parallel import in_threads, row_blocks
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
@@ -60,7 +61,8 @@ class SearchIndex:
         """
         # Wheels of usearch from 2.26 on bring a C++ library of their own for Linux. Where theirs is the first in a
         # process, ONNX Runtime crashes later on; after any other package in C++ it is harmless.
-        from scipy.spatial import cKDTree  # noqa: F401
+        with LOADING:
+            from scipy.spatial import cKDTree  # noqa: F401
 
         try:
             from usearch.index import Index

@@ -14,6 +14,7 @@ from dinoscope.analysis.clusters.clustering import kmeans
 from dinoscope.analysis.labels.voting import knn_accuracy
 from dinoscope.analysis.neighbors import NeighborGraph, neighbors
 from dinoscope.base.checks import check_count, check_labels
+from dinoscope.base.loading import LOADING
 from dinoscope.base.parallel import row_blocks
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
@@ -203,7 +204,8 @@ def rank_without_labels(contenders: Sequence[Contender]) -> list[int]:
 
 def rank_agreement(contenders: Sequence[Contender]) -> float:
     """Return Kendall's tau-b between the order without labels and that by k-NN accuracy; NaN where it is undefined."""
-    from scipy.stats import kendalltau
+    with LOADING:
+        from scipy.stats import kendalltau
 
     accuracy = [each.scores.knn_accuracy for each in contenders]
     if len(contenders) < 2 or np.isnan(accuracy).any():

@@ -11,6 +11,7 @@ from PIL import Image
 
 from dinoscope.analysis.clusters.clustering import Clustering
 from dinoscope.analysis.clusters.methods import NO_CLUSTER
+from dinoscope.base.loading import LOADING
 from dinoscope.errors import InputError
 from dinoscope.plots.canvas import PAPER, Picture, encode, printable, render
 from dinoscope.plots.map import curve_figure
@@ -63,7 +64,8 @@ def match_order(counts: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]
         Rows (R,) and columns (C,): the matched pairs, those that share the most images first; then the others, the
         largest first.
     """
-    from scipy.optimize import linear_sum_assignment
+    with LOADING:
+        from scipy.optimize import linear_sum_assignment
 
     table = np.asarray(counts, np.int64)
     rows, columns = linear_sum_assignment(table, maximize=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.analysis.labels.scoring import wilson_interval
+from dinoscope.base.loading import LOADING
 from dinoscope.errors import InputError
 from dinoscope.plots.canvas import ACCENT, PAPER, Picture, new_figure, printable, render
 from dinoscope.plots.canvas import INK as INKS
@@ -33,7 +34,8 @@ _LETTERS = 22  # of a label
 
 def evaluation_figures(evaluation: Evaluation) -> dict[str, Picture]:
     """Draw an evaluation: file name -> PNG."""
-    from scipy.sparse import coo_array
+    with LOADING:
+        from scipy.sparse import coo_array
 
     # Made from labels and confusions, which contain every count except zeros, for any number of labels.
     names = [each.label for each in evaluation.labels]
@@ -59,7 +61,8 @@ def confusion_figure(counts: ArrayLike | coo_array, names: Sequence[str]) -> Pic
     Raises:
         InputError: The matrix does not fit the names.
     """
-    from scipy.sparse import coo_array, issparse
+    with LOADING:
+        from scipy.sparse import coo_array, issparse
 
     given: Any = counts if issparse(counts) else np.asarray(counts, np.float64)
     if not len(names) or given.shape != (len(names), len(names)):

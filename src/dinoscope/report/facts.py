@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.base.loading import LOADING
 from dinoscope.base.parallel import one_thread_each, side_by_side
 from dinoscope.errors import DinoscopeError, InputError
 from dinoscope.models.catalogue import MODELS
@@ -238,7 +239,8 @@ def cluster_label_table(facts: Facts, clusters: Clustering) -> NDArray[np.int64]
 
 def best_labels(facts: Facts, clusters: Clustering) -> list[tuple[int, int]]:
     """Pair clusters with labels so that the pairs share the most images."""
-    from scipy.optimize import linear_sum_assignment
+    with LOADING:
+        from scipy.optimize import linear_sum_assignment
 
     table = cluster_label_table(facts, clusters)
     pairs = zip(*linear_sum_assignment(-table), strict=True)

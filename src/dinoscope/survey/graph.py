@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.analysis.neighbors import query_neighbors
+from dinoscope.base.loading import LOADING
 from dinoscope.base.parallel import Run, row_blocks
 from dinoscope.errors import WriteError
 from dinoscope.storage.files import remove_leftovers
@@ -137,8 +138,9 @@ def _order_by_cell(
 
 def _centers(file: Path, count: int, sample: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
     """Return the centres of the cells (C, D), stored once: a run that continues must find the same cells."""
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
+    with LOADING:
+        from sklearn.cluster import KMeans
+        from sklearn.exceptions import ConvergenceWarning
 
     if not is_whole(file):
         number = max(1, min(math.ceil(count / _CELL), len(sample) // _PER_CENTER))

@@ -16,6 +16,7 @@ from PIL import Image
 
 from dinoscope.analysis.cleaning.fingerprints import centred, fingerprints, flatness, picture_agreement
 from dinoscope.analysis.cleaning.pairs import each_once
+from dinoscope.base.loading import LOADING
 from dinoscope.base.parallel import row_blocks
 
 __all__ = ["altered_pairs", "has_colours", "inside_frames", "inside_share"]
@@ -82,7 +83,8 @@ def altered_pairs(
     Returns:
         Lower and higher position of each pair, each pair once, and the agreement (see ``picture_agreement``), (P,).
     """
-    from scipy.spatial import KDTree
+    with LOADING:
+        from scipy.spatial import KDTree
 
     images = np.arange(len(prints))
     forms, origin = prints, images
@@ -161,7 +163,8 @@ def _strengths(light: NDArray[np.uint8]) -> NDArray[np.float32]:
 
     A mirror image changes signs, a quarter turn exchanges the two directions.
     """
-    from scipy.fft import dctn
+    with LOADING:
+        from scipy.fft import dctn
 
     side = light.shape[1]
     rows, columns = np.triu_indices(_WAVES, 1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dinoscope.base.loading import LOADING
 from dinoscope.errors import InputError
 
 __all__ = ["LEVEL", "Checked", "count_right"]
@@ -54,7 +55,8 @@ def count_right(listed: int, checked: int, right: int, *, level: float = LEVEL) 
         raise InputError(f"level must lie between 0 and 1, got {level}")
     if checked in (0, listed):  # nothing is known, or everything
         return Checked(checked, right, listed - checked, 0, listed - checked)
-    from scipy.stats import hypergeom  # loading scipy.stats takes a second
+    with LOADING:
+        from scipy.stats import hypergeom  # loading scipy.stats takes a second
 
     totals = np.arange(right, listed - (checked - right) + 1)
     tail = (1 - level) / 2

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dinoscope.base.loading import LOADING
 from dinoscope.base.parallel import in_order, row_blocks
 
 __all__ = ["CROPPED", "Crops", "find_crops", "fit_part", "propose_crops"]
@@ -144,7 +145,8 @@ def _correlation(
     part: NDArray[np.float32], scene: NDArray[np.float32], sums: NDArray[np.float64], squares: NDArray[np.float64]
 ) -> float:
     """Return the largest normalized cross-correlation of a picture with the places of another one."""
-    from scipy.signal import fftconvolve
+    with LOADING:
+        from scipy.signal import fftconvolve
 
     part = part - part.mean()
     norm, (down, across) = float(np.sqrt((part * part).sum())), part.shape
@@ -160,7 +162,8 @@ def _correlation(
 
 
 def _detail(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    from scipy.ndimage import gaussian_filter
+    with LOADING:
+        from scipy.ndimage import gaussian_filter
 
     detail: NDArray[np.float32] = picture - gaussian_filter(picture, _BLUR)
     return detail

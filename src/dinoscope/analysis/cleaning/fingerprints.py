@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dinoscope.base.loading import LOADING
 from dinoscope.base.parallel import in_threads, one_thread_each, row_blocks
 
 __all__ = ["centred", "fingerprints", "flatness", "picture_agreement"]
@@ -159,7 +160,8 @@ def _detail(prints: NDArray[np.uint8]) -> NDArray[np.int16]:
 @cache
 def _blurs() -> list[NDArray[np.float32]]:
     """Return what blurs each line of a fingerprint: by a product of matrices in a fifth of a filter's time."""
-    from scipy.ndimage import gaussian_filter1d
+    with LOADING:
+        from scipy.ndimage import gaussian_filter1d
 
     return [gaussian_filter1d(np.eye(_SIDE), blur, axis=0).astype(np.float32) for blur in _BAND]
 

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.analysis.cleaning.candidates import LEAST
 from dinoscope.base.checks import check_count
+from dinoscope.base.loading import LOADING
 from dinoscope.errors import InputError
 
 __all__ = ["ENOUGH", "ThresholdFit", "choose_questions", "fit_threshold"]
@@ -164,7 +165,8 @@ def _logistic(
     scores: NDArray[np.float64], places: NDArray[np.float64], widths: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return each curve (cells,) at each score, (cells, scores)."""
-    from scipy.special import expit  # takes longer to load than all else that opens a collection
+    with LOADING:
+        from scipy.special import expit  # takes longer to load than all else that opens a collection
 
     curves: NDArray[np.float64] = expit((scores - places[:, None]) / widths[:, None])
     return curves

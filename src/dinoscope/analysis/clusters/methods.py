@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dinoscope.analysis.metrics.silhouette import Metric
 from dinoscope.analysis.neighbors import neighbors
 from dinoscope.base.checks import check_count
+from dinoscope.base.loading import LOADING
 from dinoscope.base.parallel import one_thread_each
 from dinoscope.errors import InputError
 
@@ -45,7 +46,8 @@ def fit_kmeans(unit: NDArray[np.floating], k: int, seed: int) -> NDArray[np.inte
     Raises:
         InputError: There are fewer distinct vectors than clusters.
     """
-    from sklearn.cluster import KMeans
+    with LOADING:
+        from sklearn.cluster import KMeans
 
     check_count(seed, "seed", at_least=0, at_most=2**32 - 1)
     some = unit
@@ -68,7 +70,8 @@ def _one_thread() -> Iterator[None]:
     several threads take turns, or one would undo the other's and leave its own behind. So are BLAS's threads, which
     scikit-learn sets, too: ``one_thread_each`` counts who wants one. OpenMP's are each thread's own.
     """
-    from sklearn.exceptions import ConvergenceWarning
+    with LOADING:
+        from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn depends on it
 
     with _ALONE, warnings.catch_warnings(), one_thread_each(), threadpool_limits(1, user_api="openmp"):
@@ -85,7 +88,8 @@ def _too_few_distinct(k: int) -> InputError:
 
 def fit_hdbscan(points: NDArray[np.floating]) -> NDArray[np.integer]:
     """Return HDBSCAN's labels (N,), -1 for no cluster."""
-    from sklearn.cluster import HDBSCAN
+    with LOADING:
+        from sklearn.cluster import HDBSCAN
 
     size = max(5, len(points) // 200)
     if len(points) < 2 * size:  # too few for two clusters, and HDBSCAN never finds one alone
@@ -103,7 +107,8 @@ def _mixture(points: NDArray[np.floating], metric: Metric, seed: int) -> Callabl
     distinct = len(np.unique(points, axis=0))
 
     def fit(k: int) -> NDArray[np.integer]:
-        from sklearn.mixture import GaussianMixture
+        with LOADING:
+            from sklearn.mixture import GaussianMixture
 
         if k > distinct:
             raise _too_few_distinct(k)
@@ -137,8 +142,9 @@ def _ward(points: NDArray[np.floating], seed: int) -> Callable[[int], NDArray[np
     distinct = len(np.unique(centers, axis=0))
 
     def cut(k: int) -> NDArray[np.integer]:
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
+        with LOADING:
+            from scipy.sparse import coo_array
+            from scipy.sparse.csgraph import connected_components
 
         if k > distinct and distinct == _SEEDS < len(points):
             raise InputError(
@@ -157,7 +163,8 @@ def _ward(points: NDArray[np.floating], seed: int) -> Callable[[int], NDArray[np
 
 def _small_groups(points: NDArray[np.floating], seed: int) -> NDArray[np.integer]:
     """Divide many rows into at most ``_SEEDS`` groups (N,) by a few rounds of k-means."""
-    from sklearn.cluster import KMeans
+    with LOADING:
+        from sklearn.cluster import KMeans
 
     with _one_thread():  # fewer distinct rows are fewer groups
         fitted = KMeans(_SEEDS, init="random", n_init=1, max_iter=10, random_state=seed).fit(points)
@@ -177,7 +184,8 @@ def _ward_merges(
         For groups with means (M, D) and sizes (M,): pairs that were joined (M - 1, 2), each group named by one of its
         first members, and what each join cost (M - 1,); sorted by cost they are the tree.
     """
-    from scipy.spatial.distance import cdist
+    with LOADING:
+        from scipy.spatial.distance import cdist
 
     sizes, count = sizes.copy(), len(sizes)
     gaps = cdist(centers, centers, "sqeuclidean") * (2 * np.outer(sizes, sizes) / np.add.outer(sizes, sizes))

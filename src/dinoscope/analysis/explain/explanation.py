@@ -16,6 +16,7 @@ from dinoscope.analysis.labels.voting import knn_accuracy
 from dinoscope.analysis.metrics.maps import draw_rows, map_neighbors
 from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors
 from dinoscope.base.checks import check_count, check_labels, check_vectors
+from dinoscope.base.loading import LOADING
 from dinoscope.base.ranks import average_ranks
 from dinoscope.errors import InputError
 
@@ -226,7 +227,8 @@ class _Spread:
         self._total = float(np.einsum("nd,nd->", self._centred, self._centred, dtype=np.float64))
 
     def share(self, groups: list[NDArray[np.int64]]) -> float | None:
-        from scipy.sparse import csr_array, hstack
+        with LOADING:
+            from scipy.sparse import csr_array, hstack
 
         count = len(self._centred)
         rows = np.arange(count)
@@ -356,7 +358,8 @@ def _guessed(
 
 def _nearest(points: NDArray[np.float64], k: int) -> NeighborGraph:
     """Return the nearest by euclidean distance, all with the same vote."""
-    from sklearn.neighbors import NearestNeighbors
+    with LOADING:
+        from sklearn.neighbors import NearestNeighbors
 
     found = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(points).kneighbors(return_distance=False)
     return NeighborGraph(found.astype(np.int32), np.zeros(found.shape, np.float32))

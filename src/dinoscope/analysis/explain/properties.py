@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.analysis.cleaning.fingerprints import fingerprints
+from dinoscope.base.loading import LOADING
 from dinoscope.base.parallel import in_threads, row_blocks
 from dinoscope.errors import InputError
 
@@ -148,7 +149,8 @@ def _side(name: str, superiority: float) -> tuple[str, str]:
 
 def _measure(pictures: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
     """Return what the pixels of pictures (B, H, W, 1 or 3) show."""
-    from scipy.ndimage import uniform_filter
+    with LOADING:
+        from scipy.ndimage import uniform_filter
 
     red, green, blue = np.moveaxis(np.broadcast_to(pictures, (*pictures.shape[:3], 3)).astype(np.float32) / 255, 3, 0)
     light = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601, as in Pillow

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.analysis.neighbors import NeighborGraph, check_graph
 from dinoscope.base.checks import check_count, check_vectors
+from dinoscope.base.loading import LOADING
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
 
@@ -61,7 +62,8 @@ class Proposer:
         Raises:
             InputError: The two do not fit each other.
         """
-        from scipy.sparse import csr_matrix, diags
+        with LOADING:
+            from scipy.sparse import csr_matrix, diags
 
         self.vectors = l2_normalize(check_vectors(vectors, at_least=2))
         count = len(self.vectors)
@@ -149,7 +151,8 @@ def first_images(vectors: ArrayLike, count: int = _FIRST, seed: int = 0) -> NDAr
         count: How many; fewer where there are fewer images.
         seed: The same seed gives the same images.
     """
-    from sklearn.cluster import KMeans
+    with LOADING:
+        from sklearn.cluster import KMeans
 
     unit = l2_normalize(check_vectors(vectors))
     wanted = min(check_count(count, "count"), len(unit))
@@ -226,6 +229,7 @@ def look_alikes(
 
 
 def _log_softmax(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    from scipy.special import log_softmax
+    with LOADING:
+        from scipy.special import log_softmax
 
     return np.asarray(log_softmax(values, axis=1))

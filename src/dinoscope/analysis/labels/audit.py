@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from dinoscope.base.loading import LOADING
 from dinoscope.errors import InputError
 
 __all__ = ["EVERY", "LEVEL", "Rest", "is_audit_turn", "is_look", "judge_rest", "level_of_look"]
@@ -105,7 +106,8 @@ def _look(asked: int) -> int:
 
 def _fewest(right: int, sample: int, count: int, doubt: float) -> int:
     """Return the fewest of ``count`` that are right, for which ``right`` or more in the sample is not a surprise."""
-    from scipy.stats import hypergeom
+    with LOADING:
+        from scipy.stats import hypergeom
 
     least, most = 0, count  # of the rest
     while least < most:

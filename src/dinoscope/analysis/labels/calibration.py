@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.base.checks import check_count
+from dinoscope.base.loading import LOADING
 from dinoscope.base.parallel import row_blocks
 from dinoscope.errors import InputError
 
@@ -36,7 +37,8 @@ class Calibration:
 
     def probabilities(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities (M, C) of shares of votes (M, C); rows sum to 1."""
-        from scipy.special import softmax
+        with LOADING:
+            from scipy.special import softmax
 
         return np.asarray(softmax(np.log(shares + self.floor) * self.power, axis=1))
 
@@ -54,7 +56,8 @@ def fit_calibration(shares: NDArray[np.float64], truth: NDArray[np.intp]) -> Cal
     Raises:
         InputError: The two do not fit each other.
     """
-    from scipy.optimize import minimize
+    with LOADING:
+        from scipy.optimize import minimize
 
     if shares.ndim != 2 or truth.shape != shares.shape[:1] or not len(truth):
         raise InputError(

@@ -15,6 +15,7 @@ from dinoscope.analysis.labels.scoring import Confusion, LabelScore, confusions,
 from dinoscope.analysis.labels.voting import Votes, label_votes
 from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
 from dinoscope.base.checks import check_vectors
+from dinoscope.base.loading import LOADING
 from dinoscope.base.parallel import row_blocks
 from dinoscope.errors import InputError
 
@@ -210,7 +211,8 @@ def _summarise(
     graph: NeighborGraph,
     outcome: _Outcome,
 ) -> Evaluation:
-    from scipy.sparse import csr_array
+    with LOADING:
+        from scipy.sparse import csr_array
 
     right = outcome.truth == outcome.winners
     votes = reliability(np.minimum(outcome.share, 1), right)

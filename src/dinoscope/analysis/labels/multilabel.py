@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dinoscope.analysis.neighbors import NeighborGraph
 from dinoscope.base.checks import check_count
+from dinoscope.base.loading import LOADING
 from dinoscope.errors import InputError
 
 __all__ = ["LabelPrecision", "MultiLabelEvaluation", "evaluate_sets"]
@@ -65,7 +66,8 @@ def evaluate_sets(
     Raises:
         InputError: There are no labels, or numbers do not fit.
     """
-    from sklearn.metrics import average_precision_score
+    with LOADING:
+        from sklearn.metrics import average_precision_score
 
     if len(truth) != len(graph):
         raise InputError(f"truth must have one entry for each of {len(graph)} images, got {len(truth)}")

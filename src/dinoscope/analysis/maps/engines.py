@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.analysis.neighbors import NeighborGraph
+from dinoscope.base.loading import LOADING
 from dinoscope.base.parallel import one_thread_each
 from dinoscope.errors import InputError
 
@@ -72,7 +73,8 @@ def _all_at_once(_unit: NDArray[np.float32], graph: NeighborGraph, how: Settings
 def _fastumap(unit: NDArray[np.float32], graph: NeighborGraph, how: Settings) -> NDArray[np.floating]:
     """Run fastumap from the graph."""
     try:
-        from fastumap import umap_project
+        with LOADING:
+            from fastumap import umap_project
     except ImportError as error:
         raise _missing("fastumap") from error
 
@@ -85,7 +87,8 @@ def _fastumap(unit: NDArray[np.float32], graph: NeighborGraph, how: Settings) ->
 def _umap_learn(unit: NDArray[np.float32], graph: NeighborGraph, how: Settings) -> NDArray[np.floating]:
     """Run umap-learn from the graph."""
     try:
-        from umap import UMAP
+        with LOADING:
+            from umap import UMAP
     except ImportError as error:
         raise _missing("umap-learn") from error
 

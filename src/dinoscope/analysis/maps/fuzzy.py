@@ -6,10 +6,13 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, diags_array
 
 from dinoscope.analysis.maps.layout import Curve
 from dinoscope.analysis.neighbors import NeighborGraph
+from dinoscope.base.loading import LOADING
+
+with LOADING:
+    from scipy.sparse import csr_array, diags_array
 
 __all__ = ["NoStart", "fit_curve", "fuzzy_weights", "spectral_start", "waves_at_once"]
 
@@ -55,7 +58,8 @@ def fuzzy_weights(graph: NeighborGraph, rounding: float) -> csr_array:
 
 def fit_curve(min_dist: float) -> Curve:
     """Return the curve nearest to 1 up to ``min_dist`` and exp(min_dist - r) beyond, by least squares up to r = 3."""
-    from scipy.optimize import curve_fit
+    with LOADING:
+        from scipy.optimize import curve_fit
 
     lengths = np.linspace(0, 3, 300)
     wanted = np.where(lengths < min_dist, 1.0, np.exp(min_dist - lengths))
@@ -76,7 +80,8 @@ def spectral_start(weights: csr_array, n_components: int, seed: int) -> NDArray[
     Raises:
         NoStart: They were not found in a bounded number of rounds.
     """
-    from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+    with LOADING:
+        from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
     count, wanted = weights.shape[0], n_components + 1
     sizes = diags_array(1 / np.sqrt(np.asarray(weights.sum(axis=1)).ravel()))

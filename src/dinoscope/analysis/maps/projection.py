@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from dinoscope.analysis.maps.engines import ENGINES, ROUNDING, Engine, Settings
 from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors, query_neighbors
 from dinoscope.base.checks import check_arguments, check_choice, check_count, check_vectors
+from dinoscope.base.loading import LOADING
 from dinoscope.base.machine import cores
 from dinoscope.base.parallel import one_thread_each, row_blocks
 from dinoscope.base.vectors import l2_normalize
@@ -266,7 +267,8 @@ def _opentsne(
 ) -> NDArray[np.floating]:
     """Run openTSNE from the graph: its own neighbour search never starts."""
     try:
-        from openTSNE import TSNE, affinity, nearest_neighbors
+        with LOADING:
+            from openTSNE import TSNE, affinity, nearest_neighbors
     except ImportError as error:
         raise InputError("t-SNE needs a package that is not installed: pip install openTSNE") from error
 
@@ -308,8 +310,9 @@ def _is_degenerate(unit: NDArray[np.float32], graph: NeighborGraph, n_components
     unseeded generator. It happens in separate cliques of duplicates, and where there are fewer distinct vectors
     (counted along one fixed direction) or distances than its basis holds.
     """
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import connected_components
+    with LOADING:
+        from scipy.sparse import csr_array
+        from scipy.sparse.csgraph import connected_components
 
     from dinoscope.analysis.maps.fuzzy import waves_at_once
 

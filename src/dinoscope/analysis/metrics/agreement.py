@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.base.checks import check_labels
+from dinoscope.base.loading import LOADING
 from dinoscope.errors import InputError
 
 __all__ = ["adjusted_mutual_information", "adjusted_rand_index", "clustering_accuracy", "normalized_mutual_information"]
@@ -26,8 +27,9 @@ def clustering_accuracy(labels_true: ArrayLike, labels_pred: ArrayLike) -> float
     Raises:
         InputError: See ``check_labels``; or N is 0.
     """
-    from scipy.optimize import linear_sum_assignment
-    from sklearn.metrics.cluster import contingency_matrix
+    with LOADING:
+        from scipy.optimize import linear_sum_assignment
+        from sklearn.metrics.cluster import contingency_matrix
 
     counts = contingency_matrix(*_check_pair(labels_true, labels_pred))
     matched = linear_sum_assignment(counts, maximize=True)
@@ -36,21 +38,24 @@ def clustering_accuracy(labels_true: ArrayLike, labels_pred: ArrayLike) -> float
 
 def normalized_mutual_information(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
     """Return the mutual information over the mean of both entropies, 0 to 1; arguments as above."""
-    from sklearn.metrics import normalized_mutual_info_score
+    with LOADING:
+        from sklearn.metrics import normalized_mutual_info_score
 
     return _compare(normalized_mutual_info_score, labels_true, labels_pred)
 
 
 def adjusted_mutual_information(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
     """Return the mutual information beyond chance (Vinh et al. 2010), about 0 to 1; arguments as above."""
-    from sklearn.metrics import adjusted_mutual_info_score
+    with LOADING:
+        from sklearn.metrics import adjusted_mutual_info_score
 
     return _compare(adjusted_mutual_info_score, labels_true, labels_pred)
 
 
 def adjusted_rand_index(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
     """Return the share of agreeing pairs beyond chance (Hubert and Arabie 1985), -0.5 to 1; arguments as above."""
-    from sklearn.metrics import adjusted_rand_score
+    with LOADING:
+        from sklearn.metrics import adjusted_rand_score
 
     return _compare(adjusted_rand_score, labels_true, labels_pred)
 

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.analysis.neighbors import NeighborGraph
 from dinoscope.base.checks import check_count, check_vectors
+from dinoscope.base.loading import LOADING
 from dinoscope.base.parallel import in_threads, row_blocks
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
@@ -100,7 +101,8 @@ def continuity_samples(
     graph: NeighborGraph, coordinates: ArrayLike, k: int = 15, rows: NDArray[np.intp] | None = None
 ) -> NDArray[np.float64]:
     """Return each point's own ``continuity`` (M,); arguments as in ``trustworthiness_samples``."""
-    from scipy.spatial.distance import cdist
+    with LOADING:
+        from scipy.spatial.distance import cdist
 
     points = _check_map(coordinates, len(graph), k)
 
@@ -130,7 +132,8 @@ def _check_map(coordinates: ArrayLike, count: int, k: int) -> NDArray[np.float64
 
 def map_neighbors(points: NDArray[np.float64], k: int) -> NDArray[np.intp]:
     """Return the ``k`` nearest other points of each (N, k), by euclidean distance, itself left out by identity."""
-    from scipy.spatial import cKDTree
+    with LOADING:
+        from scipy.spatial import cKDTree
 
     found = np.asarray(cKDTree(points).query(points, k + 1, workers=-1)[1], np.intp)
     others = found != np.arange(len(points))[:, None]

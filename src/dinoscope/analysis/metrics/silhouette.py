@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.base.checks import check_arguments, check_choice, check_labels, check_vectors
+from dinoscope.base.loading import LOADING
 from dinoscope.base.parallel import in_threads, row_blocks
 from dinoscope.base.vectors import row_lengths
 from dinoscope.errors import InputError
@@ -67,7 +68,8 @@ def silhouette_samples(vectors: ArrayLike, labels: ArrayLike, metric: Metric = "
 def _cosine_silhouette(
     array: NDArray[np.floating], codes: NDArray[np.intp], sizes: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    from scipy.sparse import csr_array
+    with LOADING:
+        from scipy.sparse import csr_array
 
     lengths = row_lengths(array)
     blocks = row_blocks(len(array), _BLOCK_BYTES // (32 * max(array.shape[1], len(sizes))))

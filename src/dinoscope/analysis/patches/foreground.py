@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dinoscope.analysis.patches.tokens import border, scaled
 from dinoscope.base.checks import check_choice
+from dinoscope.base.loading import LOADING
 from dinoscope.errors import InputError
 
 __all__ = [
@@ -108,8 +109,9 @@ def border_ranking(tokens: NDArray[np.float32], reach: float = _REACH) -> NDArra
     the border reaches is the product of 1 minus that, over the four sides. Where this is above the threshold that parts
     it best, the ranking starts a second time, and says how well each patch is reached from there.
     """
-    from scipy.sparse import csc_matrix, diags
-    from scipy.sparse.linalg import splu
+    with LOADING:
+        from scipy.sparse import csc_matrix, diags
+        from scipy.sparse.linalg import splu
 
     rows, columns = tokens.shape[:2]
     flat = tokens.reshape(rows * columns, -1).astype(np.float64)
@@ -157,7 +159,8 @@ def normalised_cut(tokens: NDArray[np.float32]) -> NDArray[np.float64]:
     with 1e-5. y solves (D - W) y = lambda D y for the second smallest lambda (Shi and Malik 2000); D holds the sums of
     W.
     """
-    from scipy.sparse.linalg import eigsh
+    with LOADING:
+        from scipy.sparse.linalg import eigsh
 
     rows = tokens.reshape(-1, tokens.shape[-1]).astype(np.float64)
     rows = rows - rows.mean(axis=0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.base.loading import LOADING
 from dinoscope.errors import InputError
 
 __all__ = ["Parts", "find_parts", "nearest_part"]
@@ -43,7 +44,8 @@ def find_parts(tokens: Sequence[NDArray[np.float32]], count: int = 6, *, seed: i
     Raises:
         InputError: If there are fewer different patches than parts.
     """
-    from sklearn.cluster import KMeans
+    with LOADING:
+        from sklearn.cluster import KMeans
 
     rows = (
         np.concatenate([each.reshape(-1, each.shape[-1]) for each in tokens])
