@@ -21,7 +21,8 @@ def outside(tree: ast.AST) -> list[int]:
         modules = [each.name for each in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and not node.level:
             modules = [node.module or ""]
-        here = [node.lineno] if {module.partition(".")[0] for module in modules} & CIRCULAR else []
+        is_one = bool({module.partition(".")[0] for module in modules} & CIRCULAR)
+        here = [node.lineno] if isinstance(node, ast.stmt) and is_one else []
         return here + [line for child in ast.iter_child_nodes(node) for line in look(child)]
 
     return look(tree)

@@ -25,7 +25,7 @@ _LARGEST_SIDE = 1024
 _DECODED = 3  # pixels a side of the decoded image for each pixel that the model sees
 # The picture goes on beyond its edges, mirrored: else the edges of the network show in its tokens. Convolutions with
 # stride 2 look at the first pixel, not between the first two. So the tokens that a pixel changes lie too far down and
-# right, by 1.2 pixels in mini and 2.3 in mini-fashion. A margin that is narrower by 2 puts them right within about one.
+# right, by 0.9 pixels in mini and 2.3 in mini-fashion. A margin that is narrower by 2 puts them right within 1.1.
 _MARGIN, _OFF = 4 * _BUNDLED_PATCH, 2
 _FEWEST = 3  # patches a side: with fewer, all of them are at the border
 _LONGEST = 4  # times the side, of a bundled model: a panorama beyond that is squeezed
