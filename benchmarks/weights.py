@@ -122,11 +122,11 @@ class OnnxModel:
         recipe = json.loads(self.session.get_modelmeta().custom_metadata_map.get("recipe", "{}"))
         self.side: int = fixed if isinstance(fixed, int) else recipe.get("size", 32)
         row = MODELS.get(self.name, MODELS[DEFAULT_MODEL])  # a file that may ship instead is seen as what ships
-        self.larger_side = row.larger_resolution if row.resolution == self.side else 0
+        self.row = row if row.resolution == self.side else None
 
     def embed(self, images: Pixels, side: int | None = None, batch: int = 64) -> Vectors:
         """Embed images in batches, at the side at which dinoscope shows them to the model unless told otherwise."""
-        usual = self.larger_side if 0 < self.larger_side <= min(images.shape[1:3]) else self.side
+        usual = self.row.resolution_for(min(images.shape[1:3])) if self.row else self.side
         parts = []
         for start in range(0, len(images), batch):
             pixels = resized(images[start : start + batch], side or usual)

@@ -56,7 +56,7 @@ def models_page() -> str:
     for row in MODELS.values():
         licence = f"[{row.licence}]({LICENCE_LINKS[row.licence]})"
         weights = f"[{row.repo}](https://huggingface.co/{row.repo})" if row.repo else "bundled"
-        sides = ", ".join(str(side) for side in (row.resolution, row.larger_resolution) if side)
+        sides = ", ".join(map(str, row.sides))
         gate = f", gated (open: `{row.open_model}`)" if row.gated else ""
         page.append(
             f"| `{row.name}` | {row.megabytes:,.1f} | {sides} px | {row.dim} | {licence} | {weights}{gate} "

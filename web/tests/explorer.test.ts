@@ -278,6 +278,10 @@ describe("the explorer", () => {
     await settle();
     expect(explorer.thumbnails.pictures).toBe(goesOn ? "colours" : "photo");
     expect(explorer.image.row).toBe(4);
+    view = { ...view, state: "s3" };
+    await explorer.show({}, true);
+    await settle();
+    expect(explorer.thumbnails.pictures).toBe("photo"); // this source says that it holds none
   });
 
   it("keeps selection and image by row when the model changes", async () => {

@@ -96,6 +96,11 @@ class Model:
     normalization: Normalization | None = IMAGENET
     images_per_second: float | None = None
 
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """The default resolutions, of thumbnails and of larger images; one where it is the same for all."""
+        return (self.resolution, self.larger_resolution) if self.larger_resolution else (self.resolution,)
+
     def resolution_for(self, shortest: float) -> int:
         """Return the default resolution of images whose shortest side usually has this many pixels."""
         return self.larger_resolution if 0 < self.larger_resolution <= shortest else self.resolution

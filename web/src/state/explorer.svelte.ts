@@ -202,7 +202,11 @@ export class Explorer {
     if (isFirst || !state) return;
     this.findings.forget();
     this.collection.expectColumns();
-    if (!images) return; // new columns end nothing that was asked about the images
+    if (!images) {
+      // new columns end nothing that was asked about the images; a server that keeps colours in memory may have lost them
+      if (this.thumbnails.pictures === "colours") void this.paint("colours");
+      return;
+    }
     this.tasks.drop("selection");
     this.tokens.cancel();
     if (inColours) void this.paint("colours");

@@ -139,7 +139,7 @@ def _print_models(rows: list[Model], here: dict[str, bool]) -> None:
     for title, group in groupby(rows, lambda row: _title_and_rest(row)[0]):
         table.add_row(Text(title, "bold"))
         for row in group:
-            sides = ", ".join(str(side) for side in (row.resolution, row.larger_resolution) if side)
+            sides = ", ".join(map(str, row.sides))
             cells = [row.name, _megabytes(row), sides, str(row.dim), row.licence, _here(row, here)]
             rest: list[str | Text] = [_speed(row), Text(_title_and_rest(row)[1], no_wrap=True, overflow="ellipsis")]
             table.add_row(*cells, *rest[: speeds + descriptions])
