@@ -175,10 +175,12 @@ class Visit:
 
     def close(self) -> None:
         """End the visit. What the page said last is written: where a test fails, that is shown with it."""
-        if not self.page.is_closed():
-            said = self.page.evaluate(_SAID)
-            sys.stdout.writelines(f"{line}\n" for line in [self.page.url, *said, *self.mistakes])
-        self.context.close()
+        try:
+            if not self.page.is_closed():
+                said = self.page.evaluate(_SAID)
+                sys.stdout.writelines(f"{line}\n" for line in [self.page.url, *said, *self.mistakes])
+        finally:
+            self.context.close()
 
     # ---- what is seen
 

@@ -68,7 +68,7 @@ def changed(before, after):
 
 
 def middle_of(picture):
-    """The height that half of what a map shows lies above: where it lies depends on the processor's last digits."""
+    """Return the height with half of the map's images above it; its layout differs from processor to processor."""
     below_title = picture[60:, :300]  # and beside the tools
     ground = np.median(below_title.reshape(-1, 3), axis=0)
     shown = (np.abs(below_title - ground).max(axis=2) > 24).sum(axis=1).cumsum()

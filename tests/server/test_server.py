@@ -536,6 +536,7 @@ def test_new_images_are_shown_and_the_old_page_still_works(tmp_path):
         new = server.get(base).json()
         assert (old["count"], new["count"]) == (50, 80)
         assert old["state"] != new["state"]
+        assert old["images"] != new["images"]
         assert len(numbers(server.get(f"{base}/rows", params={"v": old["state"]}), "<u4")) == 50
         assert len(numbers(server.get(f"{base}/rows", params={"v": new["state"]}), "<u4")) == 80
         answer = server.get(f"{base}/rows", params={"v": "0123456789abcdef"})
@@ -545,6 +546,9 @@ def test_new_images_are_shown_and_the_old_page_still_works(tmp_path):
         clustered = server.get(base).json()
         assert "cluster" in {column["name"] for column in clustered["columns"]}
         assert clustered["state"] != new["state"]
+        assert clustered["images"] == new["images"]  # what a page asked about them goes on
+        assert server.put(f"{base}/labels", json={"rows": [3], "seen": 0, "label": "odd"}).status_code == 200
+        assert server.get(base).json()["images"] == new["images"]
 
 
 def test_larger_pictures_come_from_the_source(tmp_path):

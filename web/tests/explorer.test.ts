@@ -4,6 +4,8 @@ import { asSentence } from "../src/lib/http";
 import { findColumn } from "../src/lib/scene";
 import { SourceError, type Source } from "../src/lib/source";
 import type { ModelView } from "../src/lib/types";
+import { Seen } from "../src/panels/patches.svelte";
+import { Why } from "../src/panels/why.svelte";
 import { Explorer } from "../src/state/explorer.svelte";
 import { hold, makeSource, modelView, open, settle } from "./explorers";
 
@@ -282,6 +284,53 @@ describe("the explorer", () => {
     await explorer.show({}, true);
     await settle();
     expect(explorer.thumbnails.pictures).toBe("photo"); // this source says that it holds none
+  });
+
+  it.each(["state", "images"] as const)("keeps questions, findings and what is known of pairs when only columns are new; now another %s", async (changed) => {
+    const source = makeSource();
+    let view = modelView("one", [2, 4, 6, 8]);
+    source.model = () => Promise.resolve(view);
+    const { explorer } = await open("#panel=findings", source);
+    explorer.findings.asking = "duplicates";
+    const found = explorer.findings.current;
+    const [why, seen] = [new Why(), new Seen()];
+    why.matching = seen.shown = true;
+    why.match(explorer, 2, 4);
+    seen.look(explorer, 4);
+    await settle();
+    view = { ...view, state: "s2", ...(changed === "images" && { images: "i2" }) };
+    const { held, release } = hold();
+    const plain = makeSource();
+    source.findings = async (...all) => held.then(() => plain.findings(...all));
+    const coming = explorer.show({}, true);
+    await settle();
+    const stays = changed === "state";
+    expect(explorer.findings.current === found).toBe(stays);
+    expect(explorer.findings.asking).toBe(stays ? "duplicates" : null);
+    expect([why.matched(explorer, 2, 4) !== null, why.match(explorer, 2, 4) === undefined]).toEqual([stays, stays]);
+    expect(seen.look(explorer, 4) === undefined).toBe(stays);
+    release();
+    await coming;
+    expect(explorer.findings.current).not.toBe(found); // they were asked for again
+    expect(explorer.findings.current?.findings).toHaveLength(1);
+  });
+
+  it("lets a value of a column go whose values may be others now", async () => {
+    const { held, release } = hold();
+    const source = makeSource();
+    let view = modelView("one", [2, 4, 6, 8]);
+    source.model = () => Promise.resolve(view);
+    const plain = makeSource();
+    source.codes = async (...all) => (all[1] === "cluster" ? held.then(() => plain.codes(...all)) : plain.codes(...all));
+    view = { ...view, columns: [...view.columns, { ...view.columns[0]!, name: "cluster" }] };
+    const { explorer } = await open("", source);
+    const picking = explorer.findValue("cluster", 1);
+    await settle();
+    view = { ...view, state: "s2" };
+    await explorer.show({}, true);
+    release();
+    await picking;
+    expect(explorer.selection.current).toBe(null);
   });
 
   it("keeps selection and image by row when the model changes", async () => {

@@ -7,8 +7,9 @@ import threading
 __all__ = ["LOADING"]
 
 LOADING = threading.RLock()
-"""Held while SciPy, scikit-learn or umap-learn load: ``with LOADING: from scipy.spatial import KDTree``.
+"""Held while SciPy, scikit-learn or a package on top of them loads.
 
-Their modules import each other in circles. Where two threads load parts of them at the same time, each waits for the
-other, and Python ends that by handing one of them a module that is only half there.
+``with LOADING: from scipy.spatial import KDTree``. Their modules import each other in circles. Where two threads load
+parts of them at the same time, each waits for the other, and Python ends that by handing one of them a module that is
+half there.
 """

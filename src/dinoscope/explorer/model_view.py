@@ -145,7 +145,11 @@ class ModelData:
         self.predicted = any(asked.items() <= each.items() for each in collection.results.stored("predictions"))
         self.measured = bool(collection.results.stored("properties"))
         self.images = digest_json(
-            __version__, collection.results.state, digest_json(collection.ids.tolist()), tile_side(collection)
+            __version__,
+            collection.results.state,
+            digest_json(collection.rows.tolist()),
+            digest_json(collection.ids.tolist()),
+            tile_side(collection),
         )
         self.state = digest_json(
             self.images,

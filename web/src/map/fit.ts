@@ -30,7 +30,7 @@ export function isBetterTurned(points: Float32Array, width: number, height: numb
 
 /**
  * The camera under which images are largest, with next to none of them behind an obstacle: the map takes all of the canvas
- * where its corners are empty, else what lies beside or above the obstacles. `turned`: whether the map is.
+ * where its corners are empty, else it makes way for the obstacles, across or upwards. `turned`: whether the map is.
  */
 export function fit(
   points: Float32Array, width: number, height: number, obstacles: readonly Obstacle[],
@@ -42,19 +42,19 @@ export function fit(
   const isFew = !chosen && points.length <= 2 * FEW;
   const picture = isFew ? roomOf(points, new PointGrid(points), (position) => !Number.isNaN(points[2 * position]!)) / SPACING : 0;
   const look = (insets?: Insets): Camera => cameraFor(bounds, width, height, mostZoom, insets, turned, picture);
-  const isFreeFrom = (camera: Camera): boolean => isFree(sample, new View(width, height, camera, turned), obstacles);
+  const hidesNothing = (camera: Camera): boolean => isFree(sample, new View(width, height, camera, turned), obstacles);
   let best: { camera: Camera; insets: Insets } | null = null;
   for (const insets of waysAround(obstacles, width, height)) {
     const camera = look(insets);
     if (best && camera.zoom <= best.camera.zoom * 1.001) continue;
-    if (isFreeFrom(camera)) best = { camera, insets };
+    if (hidesNothing(camera)) best = { camera, insets };
   }
   if (!best) return look();
   // a part of the way is often enough: the map stays near the middle, and images may be larger
   for (const share of [0.25, 0.5, 0.75]) {
     const { left, top, right, bottom } = best.insets;
     const camera = look({ left: share * left, top: share * top, right: share * right, bottom: share * bottom });
-    if (isFreeFrom(camera)) return camera;
+    if (hidesNothing(camera)) return camera;
   }
   return best.camera;
 }

@@ -1,3 +1,4 @@
+import { untrack } from "svelte";
 import { SvelteMap } from "svelte/reactivity";
 import { waitTexts } from "../texts";
 import type { Explorer } from "../state/explorer.svelte";
@@ -21,9 +22,9 @@ export class Seen {
 
   /** Ask for it, if it is to be seen and not known yet. Returns a function that stops that. */
   look({ source, tasks, scene }: Explorer, row: Row): (() => void) | undefined {
-    const { view } = scene;
+    this.#model = scene.imagesKey;
+    const view = untrack(() => scene.view); // new columns change nothing here
     if (!this.shown || !view) return undefined;
-    this.#model = `${view.key}/${view.images}`;
     const key = `${this.#model}/${row}`;
     if (this.#found.has(key)) return undefined;
     void tasks.run("patches", waitTexts.patches, (signal) => source.patches(view, row, signal), (found) => {

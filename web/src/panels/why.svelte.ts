@@ -1,5 +1,6 @@
 import { waitTexts } from "../texts";
 import type { Explorer } from "../state/explorer.svelte";
+import { untrack } from "svelte";
 import { SvelteMap } from "svelte/reactivity";
 import type { Match, PatchPairs, ReasonInfo, Row } from "../lib/types";
 
@@ -52,7 +53,7 @@ export class Why {
   /** Ask for these, if they are to be seen and not known yet. Returns a function that stops that. */
   match(explorer: Explorer, query: Row, other: Row): (() => void) | undefined {
     const { source, tasks, scene } = explorer;
-    const { view } = scene;
+    const view = untrack(() => scene.view); // new columns change nothing here
     const key = keyOf(explorer, query, other);
     if (!this.matching || !view || this.#pairs.has(key) || this.#failed === key) return undefined;
     let isWanted = true;
@@ -71,8 +72,9 @@ export class Why {
 
   /** Ask for it, if it is to be seen and not known yet. Returns a function that stops that. */
   look({ source, tasks, scene }: Explorer, query: Row | Blob | null, matches: Match[]): (() => void) | undefined {
-    const { view } = scene;
-    if (!this.shown || !view || query === null || !matches.length || this.#found?.matches === matches) return undefined;
+    const isThere = scene.imagesKey !== "";
+    const view = untrack(() => scene.view); // new columns change nothing here
+    if (!this.shown || !isThere || !view || query === null || !matches.length || this.#found?.matches === matches) return undefined;
     const rows = matches.slice(0, MOST).map((each) => each.row);
     void tasks.run("reasons", waitTexts.reasons, (signal) => source.reasons(view, query, rows, signal), ({ reasons }) => {
       this.#found = { matches, reasons };
@@ -81,7 +83,7 @@ export class Why {
   }
 }
 
-/** Other models, and other states of one, match other patches. */
+/** Other models, and other images, match other patches. */
 function keyOf({ scene }: Explorer, query: Row, other: Row): string {
-  return JSON.stringify([scene.view?.key, scene.view?.state, query, other]);
+  return JSON.stringify([scene.imagesKey, query, other]);
 }

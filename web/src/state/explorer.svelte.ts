@@ -167,7 +167,7 @@ export class Explorer {
     await this.show({}, true);
   }
 
-  /** Milliseconds until the next such check: while a panel is open it is seldom, as with new columns it asks again. */
+  /** Milliseconds until the next such check: while a panel is open it is seldom, because new columns make it ask again. */
   get pause(): number {
     return this.panel === null || this.collection.running ? this.collection.pause : SELDOM;
   }
@@ -190,26 +190,29 @@ export class Explorer {
     this.filters.follow();
     const inColours = this.wantsColours;
     if (images) {
-      // sheets in patch colours are asked for once it is known that there are some: one that is missing is not asked for again at once
       this.colours.cancel();
-      this.thumbnails.pictures = "photo";
       this.selection.follow(rows);
     }
-    if (state) this.thumbnails.askForFirst();
+    if (state) {
+      // sheets in patch colours are asked for once it is known that there are some: one that is missing is not asked for again at once
+      this.thumbnails.pictures = "photo";
+      this.thumbnails.askForFirst();
+    }
     if (map || state) this.numbers.forget();
     if (state) this.moved.forget();
     if (map) this.answer.forgetPlace();
     if (isFirst || !state) return;
-    this.findings.forget();
     this.collection.expectColumns();
+    // colours that are being made go on, and are shown once they are there
+    if (inColours && !this.tasks.isWaitingFor("colours")) void this.paint("colours");
     if (!images) {
-      // new columns end nothing that was asked about the images; a server that keeps colours in memory may have lost them
-      if (this.thumbnails.pictures === "colours") void this.paint("colours");
+      this.findings.expire();
+      this.selection.expire();
       return;
     }
+    this.findings.forget();
     this.tasks.drop("selection");
     this.tokens.cancel();
-    if (inColours) void this.paint("colours");
     if (!model) return;
     this.answer.drop();
     if (this.image.row !== null) void this.image.look(this.image.row);

@@ -9,6 +9,7 @@ export class FindingsState {
   /** What a person answers questions about, in place of the list; null while the list is shown. */
   asking = $state<Subject | null>(null);
   current = $state.raw<Findings | null>(null);
+  #isStale = false;
   readonly #source: Source;
   readonly #scene: SceneState;
   readonly #tasks: Tasks;
@@ -21,16 +22,23 @@ export class FindingsState {
 
   async load(): Promise<void> {
     const { view } = this.#scene;
-    if (!view || this.current) return;
-    await this.#tasks.join(
-      "findings", waitTexts.findings, (signal) => this.#source.findings(view, signal), (found) => (this.current = found),
-    );
+    if (!view || (this.current && !this.#isStale)) return;
+    await this.#tasks.join("findings", waitTexts.findings, (signal) => this.#source.findings(view, signal), (found) => {
+      this.current = found;
+      this.#isStale = false;
+    });
   }
 
   /** Nobody waits for them any more. */
   leave(): void {
     this.asking = null;
     this.#tasks.drop("findings");
+  }
+
+  /** More is known of the same images: they are asked for again, and what was found, or is being asked, stays until then. */
+  expire(): void {
+    this.#tasks.drop("findings");
+    this.#isStale = true;
   }
 
   /** They are others now. */

@@ -44,6 +44,8 @@ export class SceneState implements Omit<Scene, "view"> {
   readonly column: Column | null = $derived(this.view && this.columnName ? findColumn(this.view, this.columnName) : null);
   /** The partner whose map stands beside; null while there is none. */
   readonly foreign = $derived(partnerOf(this.view, this.secondMapId));
+  /** Names the model and its images; new columns leave it as it is. */
+  readonly imagesKey = $derived(this.view ? `${this.view.key}/${this.view.images}` : "");
   readonly index = $derived(new RowIndex(this.rows));
   readonly #labelNames = $derived(this.view?.columns.find((c) => c.name === "label" && c.kind === "category"));
 

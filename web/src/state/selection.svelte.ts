@@ -21,6 +21,8 @@ export class SelectionState {
   note = $state("");
   readonly #scene: SceneState;
   readonly #tasks: Tasks;
+  /** What is being looked for. */
+  #coming: Origin | null = null;
 
   constructor(scene: SceneState, tasks: Tasks) {
     this.#scene = scene;
@@ -43,12 +45,18 @@ export class SelectionState {
     const { view, loader, index } = this.#scene;
     if (!view) return false;
     const { words, title, find } = pickOf(origin, view, loader, index);
+    this.#coming = origin;
     return this.#tasks.run("selection", words, find, (positions) => this.#set(positions, origin.by, title, origin));
   }
 
   /** Whether this picked what is selected. */
   isFrom(origin: Origin | null): boolean {
     return JSON.stringify(origin) === JSON.stringify(this.current?.origin ?? null);
+  }
+
+  /** The values of a column may be others now: whoever looks for one of them would get the images of another. */
+  expire(): void {
+    if (this.#coming?.by === "column") this.#tasks.drop("selection");
   }
 
   /** Keep the same images where their positions are others now. */

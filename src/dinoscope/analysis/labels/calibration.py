@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,10 +39,16 @@ class Calibration:
 
     def probabilities(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities (M, C) of shares of votes (M, C); rows sum to 1."""
-        with LOADING:
-            from scipy.special import softmax
+        return np.asarray(_softmax()(np.log(shares + self.floor) * self.power, axis=1))
 
-        return np.asarray(softmax(np.log(shares + self.floor) * self.power, axis=1))
+
+@cache  # a verdict would else wait while another thread loads a library
+def _softmax() -> Callable[..., NDArray[np.float64]]:
+    with LOADING:
+        from scipy.special import softmax
+
+    function: Callable[..., NDArray[np.float64]] = softmax
+    return function
 
 
 def fit_calibration(shares: NDArray[np.float64], truth: NDArray[np.intp]) -> Calibration:
