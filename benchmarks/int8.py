@@ -63,7 +63,8 @@ def _sets(name: str, data: Path, count: int) -> dict[str, tuple[NDArray[np.uint8
     for title, key in (("CIFAR-10", "cifar10"), ("Tiny-ImageNet", "tiny-imagenet")):
         pixels, labels, held_out = parquet(key, data)
         unseen = slice(len(pixels) - min(count, held_out), None)
-        found[title] = resized(pixels[unseen], 32), labels[unseen]
+        side = get_model(name).resolution_for(min(pixels.shape[1:3]))
+        found[title] = resized(pixels[unseen], side), labels[unseen]
     return found
 
 

@@ -120,8 +120,9 @@ def print_vectors(encoder: Encoder, data: Path) -> None:
     worn = [np.asarray(Image.open(io.BytesIO(each.as_py())).convert("RGB")) for each in table["image"]]
     names = np.unique(table["label"].to_pylist(), return_inverse=True)[1].astype(np.int64)
     focused = Encoder(encoder.model.name, focus="foreground")
+    stored = Encoder(encoder.model.name, resolution=encoder.model.sides[-1])  # all of these pictures are large enough
     ways: dict[str, Callable[[Sequence[Pixels]], NDArray[np.float32]]] = {
-        "of the whole picture, as stored": encoder.encode,
+        "of the whole picture, as stored": stored.encode,
         "mean of all patches": lambda images: mean_of_patches(encoder, images),
         "--focus foreground": focused.encode,
     }

@@ -18,6 +18,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from dinoscope.analysis.explain.occlusion import CELLS, heat_map, hide_squares
+from dinoscope.models.catalogue import get_model
 from dinoscope.models.encoder import Encoder
 
 _PAIRS, _SIDE, _MOST = 500, 64, 250  # pairs, pixels, images explained
@@ -32,7 +33,8 @@ def main() -> None:
     from benchmarks.weights import parquet
 
     photos, _, held_out = parquet("tiny-imagenet", arguments.data)
-    encoder, took = Encoder(arguments.model), []
+    side = get_model(arguments.model).resolution_for(_SIDE)  # at which a collection of these would be seen
+    encoder, took = Encoder(arguments.model, resolution=side), []
     print("| pasted | images | heat | patches | the middle | another query |")
     print("| --- | --- | --- | --- | --- | --- |")
     for share in (0.5, 0.65):
