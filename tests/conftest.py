@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -18,6 +19,11 @@ from tests.watched import WIDE, Visit, needed, opened_browser
 os.environ["HF_HUB_CACHE"] = os.path.join(os.devnull, "no-cache")
 # read when grpc is imported: its threads outlive the test that used them, and would write into the output of another
 os.environ["GRPC_VERBOSITY"] = "NONE"
+
+
+# a command that runs in this process hides it from Arrow for good, and the tests of tables need it
+with suppress(ImportError):
+    import pandas  # noqa: F401
 
 
 # replaced before the tests import it: to unpack a data set takes as long as a whole test

@@ -1,6 +1,8 @@
-"""Libraries whose modules import each other load one thread at a time."""
+"""Libraries whose modules import each other load one thread at a time, and others without what they do not need."""
 
 import ast
+import subprocess
+import sys
 
 import pytest
 
@@ -45,3 +47,15 @@ def test_what_loads_without_the_lock_is_seen(text, lines):
 def test_libraries_whose_modules_import_each_other_load_under_the_lock():
     found = {path.relative_to(SOURCE): outside(ast.parse(path.read_text("utf-8"))) for path in SOURCE.rglob("*.py")}
     assert {str(path): lines for path, lines in found.items() if lines} == {}
+
+
+def test_a_hidden_library_is_missing_for_a_while():
+    code = (
+        "from dinoscope.base.loading import hidden\n"
+        "try:\n"
+        "    with hidden('colorsys'): import colorsys\n"
+        "except ImportError as error: print(error)\n"
+        "import colorsys; print(colorsys.__name__)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines() == ["colorsys is hidden", "colorsys"]

@@ -103,6 +103,21 @@ def test_help_loads_nothing_heavy():
     assert out.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize("words", ["embed {photos} -o {new}", "info {kept}", "score {kept}", "clean {kept}"])
+def test_no_command_waits_for_pandas(photos, tmp_path, words):
+    """Arrow and scikit-learn load it where it is installed."""
+    pytest.importorskip("pandas")
+    kept = tmp_path / "kept"
+    Collection.from_images(photos, kept, model="mini")
+    command = words.format(photos=photos, new=tmp_path / "new", kept=kept).split()
+    ended = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "dinoscope", *command], capture_output=True, text=True, check=True
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
+    assert "pyarrow" in loaded
+    assert "pandas.core" not in loaded
+
+
 def test_demo_on_a_folder_takes_its_labels(run, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, _ = run("demo", "--dataset", photos, "--json")
