@@ -67,8 +67,8 @@ KOption = Annotated[
     typer.Option("-k", "--clusters", min=1, help="Number of clusters; by default as many as the silhouette allows."),
 ]
 EXPECTED_ERROR = 1  # exit code
-# Arrow and scikit-learn load pandas where it is installed, which takes a second. No command gives them any of its
-# tables, but for those in which Milvus's client or Ray does.
+# Arrow and scikit-learn load pandas where it is installed, which takes a second. No command needs that, except those in
+# which Milvus's client or Ray load it.
 _TAKE_PANDAS = ("publish", "ray")
 # Typer gives this one's child alone a name; older versions have both of click, newer ones of their own.
 _PLACES = ("-o", "--output", "--to", "--into", "--export")  # options that say where something is written
