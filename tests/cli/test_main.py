@@ -15,6 +15,7 @@ from PIL import Image
 
 from dinoscope import Collection
 from dinoscope._version import __version__
+from dinoscope.base.loading import _Hidden as Hidden
 from dinoscope.cli import main as cli
 from dinoscope.cli.collect.embed import embed
 from dinoscope.cli.terminal import embedding_progress, print_table, say
@@ -116,6 +117,25 @@ def test_no_command_waits_for_pandas(photos, tmp_path, words):
     loaded = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
     assert "pyarrow" in loaded
     assert "pandas.core" not in loaded
+
+
+@pytest.mark.parametrize(
+    ("words", "is_there"),
+    [
+        (["info", "published"], False),
+        (["publish", "c", "--to", "a.db"], True),
+        (["embed", "array/", "--on", "10.0.0.1:6379"], True),
+        (["survey", "c", "--on=ray"], True),
+    ],
+)
+def test_pandas_is_there_for_those_who_take_it(monkeypatch, words, is_there):
+    found: list[bool] = []
+    monkeypatch.setattr(sys, "argv", ["dinoscope", *words])
+    monkeypatch.setattr(cli, "app", lambda *_, **__: found.append(not isinstance(sys.meta_path[0], Hidden)))
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert found == [is_there]
+    assert not isinstance(sys.meta_path[0], Hidden)
 
 
 def test_demo_on_a_folder_takes_its_labels(run, photos, tmp_path, monkeypatch):

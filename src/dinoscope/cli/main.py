@@ -69,7 +69,7 @@ KOption = Annotated[
 EXPECTED_ERROR = 1  # exit code
 # Arrow and scikit-learn load pandas where it is installed, which takes a second. No command needs that, except those in
 # which Milvus's client or Ray load it.
-_TAKE_PANDAS = ("publish", "ray")
+_TAKES_PANDAS = re.compile("publish|--on(=.*)?", re.DOTALL)
 # Typer gives this one's child alone a name; older versions have both of click, newer ones of their own.
 _PLACES = ("-o", "--output", "--to", "--into", "--export")  # options that say where something is written
 _UsageError: type[Any] = typer.BadParameter.__mro__[1]
@@ -247,7 +247,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     named = [_with_home(each) for each in sys.argv[1:]]
     try:
-        with nullcontext() if any(name in word for word in named for name in _TAKE_PANDAS) else hidden("pandas"):
+        with nullcontext() if any(map(_TAKES_PANDAS.fullmatch, named)) else hidden("pandas"):
             code = app(named, prog_name="dinoscope", standalone_mode=False)
         if code == INTERRUPTED:  # which newer versions of Typer return
             raise typer.Abort
