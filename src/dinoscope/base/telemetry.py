@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from threading import RLock
 from typing import Any
 
+from dinoscope.base.loading import hidden
+
 __all__ = ["import_onnxruntime", "import_openvino", "switched_off"]
 
 # ONNX Runtime from 1.32 on writes a device id and a database of events into the home folder and sends them; the hub's
@@ -62,13 +64,6 @@ def import_openvino() -> Any:
     Raises:
         ImportError: If OpenVINO is not installed.
     """
-    if not {"openvino", "openvino_telemetry"} & sys.modules.keys():
-        with _changing:
-            sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # makes its import fail
-            try:
-                import openvino
-            finally:
-                del sys.modules["openvino_telemetry"]
-    import openvino
-
+    with _changing, hidden("openvino_telemetry"):
+        import openvino
     return openvino
